@@ -1,0 +1,6 @@
+"""Everything that happens to an image outside a network, in numpy and OpenCV."""
+
+from liquid_control.camera.noise import gaussian
+from liquid_control.camera.setup import CameraSetup
+
+__all__ = ["CameraSetup", "gaussian"]

@@ -1,0 +1,70 @@
+"""`liquid-control COMMAND ...`: one command per job, each a plain function in its own room."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from liquid_control.errors import InputError
+
+__all__ = ["main"]
+
+# Imported only when called: `liquid-control doctor` must work where torch or rclpy is missing.
+COMMANDS = {
+    "drive": ("liquid_control.ros.drive:drive", "drive a simulated car through ROS 2 nodes"),
+    "replay": (
+        "liquid_control.ros.replay_command:replay",
+        "replay a bag through the real policy node",
+    ),
+    "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
+    "record": ("liquid_control.evaluation.record:record", "record an expert into bags"),
+    "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
+    "import": ("liquid_control.data.importers.command:import_", "turn recordings into bags"),
+    "report": ("liquid_control.evaluation.report_command:report", "write a run's report again"),
+    "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
+}
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(["usage: liquid-control COMMAND [options]", "", *rows, ""]) + (
+        "\n`liquid-control COMMAND --help` shows the options of one.\n"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it succeeded, 1 when it failed, 2 when its input does not fit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(), end="")
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        print(f"liquid-control: no command {name!r}; expected one of {known}.", file=sys.stderr)
+        return 2
+    module, function = COMMANDS[name][0].split(":")
+    try:
+        import tyro
+
+        command = getattr(importlib.import_module(module), function)
+        return int(tyro.cli(command, args=rest, prog=f"liquid-control {name}") or 0)
+    except InputError as error:
+        print(f"liquid-control: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("liquid_control"):
+            raise
+        print(
+            f"liquid-control: `{name}` needs the Python package {error.name!r}, which is not "
+            "installed; run `make setup`, or `liquid-control doctor` to see what is missing.",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
