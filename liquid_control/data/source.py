@@ -1,0 +1,249 @@
+"""The storage behind a `bag.BagReader`: a whole bag through `rosbags`, a broken one by a scan."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
+from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2.storage_mcap import zstd
+from rosbags.serde import SerdeError
+from rosbags.typesys import (
+    Stores,
+    TypesysError,
+    get_types_from_idl,
+    get_types_from_msg,
+    get_typestore,
+)
+
+from liquid_control.data import qos as qos_profiles
+from liquid_control.data.messages import STORE
+from liquid_control.data.metadata import Topic
+from liquid_control.data.recovery import UnfinishedMcap
+from liquid_control.errors import InputError
+
+__all__ = ["Decoder", "Scanned", "Source", "open_source", "storage_files"]
+
+# What rosbags lets through when a storage file is cut or damaged.
+_DAMAGE = (ReaderError, zstd.ZstdError, sqlite3.Error, RuntimeError, struct.error)
+_DAMAGE = (*_DAMAGE, OSError, AssertionError, TypeError, KeyError, UnicodeDecodeError)
+_STORAGE = (".mcap", ".db3")
+
+
+class Source(Protocol):
+    """What a reader needs from a storage."""
+
+    files: list[Path]
+    recovered: bool
+    damaged: int
+    topics: list[Topic]
+
+    def raw_messages(self, topics: set[str] | None) -> Iterator[tuple[str, str, int, bytes]]: ...
+
+    def close(self) -> None: ...
+
+
+def open_source(path: Path) -> Source:
+    """Open a bag folder or storage file.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"There is no bag at {path}; give the folder that holds metadata.yaml.")
+    files = storage_files(path)
+    if not files:
+        raise InputError(
+            f"{path} holds no bag (no .mcap or .db3 file); give the folder of a rosbag2 recording."
+        )
+    whole = path.is_file() or (path / "metadata.yaml").exists()
+    target = path if whole else files[0] if len(files) == 1 else None
+    reason: object = "metadata.yaml is missing"
+    if target is not None and (whole or target.suffix == ".db3"):
+        try:
+            return _Whole(target, files)
+        except _DAMAGE as error:
+            reason = error
+    if all(file.suffix == ".mcap" for file in files):
+        return Scanned(files)
+    raise InputError(f"The bag {path} cannot be read ({reason}); try `ros2 bag reindex` on it.")
+
+
+def storage_files(path: Path) -> list[Path]:
+    """The storage files of a bag, oldest first; compressed ones (.mcap.zstd) too."""
+    if path.is_file():
+        return [path] if path.suffix in _STORAGE else []
+    found = [
+        file
+        for file in path.iterdir()
+        if file.is_file()
+        and not file.name.startswith(".")
+        and (file.suffix in _STORAGE or file.name.endswith((".mcap.zstd", ".db3.zstd")))
+    ]
+    # rosbag2 numbers its files name_0, name_1, ... name_10.
+    return sorted(found, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)[-1:]])
+
+
+class Decoder:
+    """CDR to messages; types that ROS 2's own definitions lack or define otherwise come from the
+    bag's definitions."""
+
+    def __init__(self, topics: list[Topic]) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._stores: dict[str, Any] = {}
+
+    def __call__(self, topic: str, cdr: bytes) -> Any:
+        """The message of `topic` with these bytes.
+
+        Raises:
+            InputError: its type is not known, or the bytes do not fit it.
+        """
+        typename = self._topics[topic].type
+        if typename not in self._stores:
+            self._stores[typename] = self._store(self._topics[topic])
+        try:
+            return self._stores[typename].deserialize_cdr(cdr, typename)
+        except (SerdeError, struct.error, ValueError, IndexError) as error:
+            raise InputError(
+                f"A message on {topic} is no valid {typename} ({error}); the bag is damaged: "
+                "record it again or leave the topic out."
+            ) from error
+
+    @staticmethod
+    def _store(topic: Topic) -> Any:
+        standard = topic.type in STORE.fielddefs
+        format, text = topic.definition
+        if standard and (format == MessageDefinitionFormat.NONE or _agrees(topic)):
+            return STORE
+        try:
+            if format == MessageDefinitionFormat.MSG:
+                types = get_types_from_msg(text, topic.type)
+            elif format == MessageDefinitionFormat.IDL:
+                types = {}
+                for part in text.split("=" * 80 + "\n"):
+                    types.update(get_types_from_idl(re.sub(r"\AIDL: .*\n", "", part)))
+            else:
+                raise InputError(
+                    f"Topic {topic.name} has the type {topic.type}, which is not known here and "
+                    "not described in the bag; record it as MCAP, which carries descriptions."
+                )
+            store = get_typestore(Stores.EMPTY)
+            store.register(types)
+        except TypesysError as error:
+            if standard:
+                return STORE
+            raise InputError(
+                f"The bag's description of {topic.type} cannot be read ({error}); leave topic "
+                f"{topic.name} out."
+            ) from error
+        return store
+
+
+def _agrees(topic: Topic) -> bool:
+    """Whether the bag means by a type what ROS 2 means today."""
+    if topic.digest:
+        return topic.digest == STORE.hash_rihs01(topic.type)
+    return _squeeze(topic.definition.data) == _squeeze(
+        STORE.generate_msgdef(topic.type, ros_version=2)[0]
+    )
+
+
+def _squeeze(text: str) -> list[str]:
+    """A definition's lines without comments and blanks, which recorders keep and we do not."""
+    lines = (re.sub(r"\s+", " ", line.split("#")[0]).strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+class _Whole:
+    """A finished bag of any rosbag2 writer."""
+
+    recovered = False
+    damaged = 0
+
+    def __init__(self, path: Path, files: list[Path]) -> None:
+        self.files = files
+        self._path = path
+        self._reader = Reader(path)
+        self._reader.open()
+        self._connections: list[Connection] = list(self._reader.connections)
+        self.topics = [
+            Topic(
+                name=connection.topic,
+                type=connection.msgtype,
+                definition=connection.msgdef,
+                qos=tuple(connection.ext.offered_qos_profiles),
+                digest=connection.digest,
+                count=connection.msgcount,
+            )
+            for connection in self._connections
+        ]
+
+    def raw_messages(self, topics: set[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+        wanted = [x for x in self._connections if topics is None or x.topic in topics]
+        if not wanted:
+            return
+        try:
+            for connection, stamp_ns, cdr in self._reader.messages(wanted):
+                yield connection.topic, connection.msgtype, stamp_ns, cdr
+        except _DAMAGE as error:
+            raise InputError(
+                f"The bag {self._path} is damaged ({error}); `liquid_control.data.bag.repair` "
+                "keeps what is whole."
+            ) from error
+
+    def close(self) -> None:
+        if self._reader.is_open:
+            self._reader.close()
+
+
+class Scanned:
+    """MCAP files without an index or metadata.yaml."""
+
+    recovered = True
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        self._scan = UnfinishedMcap(files)
+        self.damaged = self._scan.damaged
+        found: dict[str, Topic] = {}
+        for key, channel in self._scan.channels.items():
+            schema = self._scan.schemas.get((key[0], channel.schema_id))
+            before = found.get(channel.topic)
+            count = self._scan.counts.get(key, 0) + (before.count if before else 0)
+            formats = {
+                "ros2msg": MessageDefinitionFormat.MSG,
+                "ros2idl": MessageDefinitionFormat.IDL,
+            }
+            found[channel.topic] = Topic(
+                name=channel.topic,
+                type=schema.name if schema else "",
+                definition=MessageDefinition(
+                    formats.get(schema.encoding, MessageDefinitionFormat.NONE)
+                    if schema
+                    else MessageDefinitionFormat.NONE,
+                    schema.data.decode() if schema else "",
+                ),
+                qos=tuple(qos_profiles.from_yaml(channel.metadata.get("offered_qos_profiles", ""))),
+                digest=channel.metadata.get("topic_type_hash", ""),
+                count=count,
+            )
+        self.topics = list(found.values())
+        self._types = {topic.name: topic.type for topic in self.topics}
+
+    def raw_messages(self, topics: set[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+        wanted = {
+            key
+            for key, channel in self._scan.channels.items()
+            if topics is None or channel.topic in topics
+        }
+        for message in self._scan.messages(wanted):
+            topic = message.channel.topic
+            yield topic, self._types[topic], message.log_time, message.data
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""
