@@ -1,0 +1,120 @@
+"""Start and end of a node's process, and what all nodes share: clocks, quality of service.
+
+Signals set a flag instead of shutting the context down, as rclpy's own handlers do: a node can then
+still publish its last message, a stop above all. A second SIGINT (terminal and `ros2 launch` both
+send one) changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import rclpy
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
+
+from liquid_control.errors import InputError
+
+__all__ = ["COMMAND", "LATCHED", "NEWEST", "SENSOR", "Stop", "deliver", "every", "run"]
+
+# Only the newest frame counts: an old one is not worth a late command.
+NEWEST = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+SENSOR = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT
+)
+COMMAND = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE
+)
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+# How often a waiting node looks whether a signal came [s]: Fast DDS does not wake up for one.
+_LOOK = 0.05
+# A node that hangs after SIGINT or SIGTERM is ended by the kernel after this time [s].
+_PATIENCE = 15
+
+
+class Stop:
+    """Asks a node's loop to end: by a signal, or by the node itself when it is done."""
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+
+    def __call__(self, code: int = 0) -> None:
+        if self.code is None:
+            self.code = code
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        signal.alarm(_PATIENCE)
+        self()
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+
+def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> int:
+    """Run one node until it is done or a signal comes; the exit code of its process.
+
+    Args:
+        create: makes the node (heavy imports belong in there). The node's method `close`, where it
+            has one, is called while it can still publish.
+        arguments: of the process, for `--ros-args`; `sys.argv` by default.
+
+    Returns:
+        0 after a clean end, 2 when the node's input did not fit, else what the node gave `Stop`.
+    """
+    stop = Stop()
+    stop.listen()
+    rclpy.init(
+        args=sys.argv if arguments is None else arguments,
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    node: Node | None = None
+    try:
+        node = create(stop)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while stop.code is None:
+            executor.spin_once(timeout_sec=_LOOK)
+    except ExternalShutdownException:
+        stop(0)
+    except InputError as error:
+        name = node.get_name() if node else os.path.basename(sys.argv[0])
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        stop.code = 2
+    finally:
+        if node is not None:
+            if rclpy.ok() and hasattr(node, "close"):
+                node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return stop.code or 0
+
+
+def every(node: Node, seconds: float, callback: Callable[[], None]) -> Timer:
+    """A timer on the steady clock: a simulated clock that stands still must not stop it."""
+    return node.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
+def deliver(publisher: Publisher, message: object, seconds: float = 0.2) -> None:
+    """Publish and wait until every reliable subscriber has it, at most `seconds` [s]."""
+    publisher.publish(message)
+    publisher.wait_for_all_acked(Duration(seconds=seconds))
