@@ -1,0 +1,129 @@
+"""What the policy node publishes: commands, the audit trail, and attention for whoever looks."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+from geometry_msgs.msg import Twist, TwistStamped
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from liquid_control.attention.overlay import overlay
+from liquid_control.policy import Decision, Policy
+from liquid_control.ros import conversion
+from liquid_control.ros.runtime import COMMAND, SENSOR, deliver
+from liquid_control.ros.vehicle import Motion, Vehicle
+
+__all__ = ["PolicyOutput"]
+
+# The audit trail is to be complete: half a second of frames may wait for a slow recorder.
+_AUDIT = 15
+
+
+class PolicyOutput:
+    """The publishers of a configured policy node.
+
+    Everything carries the stamp of the frame that it was computed from.
+    """
+
+    def __init__(self, node: LifecycleNode, policy: Policy, vehicle: Vehicle, stamped: bool):
+        self._node, self._policy, self._vehicle, self._stamped = node, policy, vehicle, stamped
+        self._publishers: list[LifecyclePublisher] = []
+        self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
+        self._ackermann = None
+        if importlib.util.find_spec("ackermann_msgs"):
+            from ackermann_msgs.msg import AckermannDriveStamped
+
+            self._ackermann_type = AckermannDriveStamped
+            self._ackermann = self._publisher(AckermannDriveStamped, "ackermann_cmd", COMMAND)
+        self._decision = self._publisher(JointState, "~/decision", _AUDIT)
+        self._neurons = self._publisher(JointState, "~/neurons", _AUDIT)
+        self._latency = self._publisher(JointState, "~/latency", _AUDIT)
+        self._attention = self._publisher(Image, "~/attention", SENSOR)
+        self._overlay = self._publisher(Image, "~/attention/overlay", SENSOR)
+        self._compressed = self._publisher(
+            CompressedImage, "~/attention/overlay/compressed", SENSOR
+        )
+        names = policy.wiring.names
+        self._neuron_names = list(names)
+        self._audit_names = [*names, "elapsed", "reset", *policy.spec.names]
+
+    def _publisher(self, kind: type, topic: str, qos: object) -> LifecyclePublisher:
+        publisher = self._node.create_lifecycle_publisher(kind, topic, qos)
+        self._publishers.append(publisher)
+        return publisher
+
+    def destroy(self) -> None:
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def command(self, decision: Decision, stamp_ns: int) -> Motion:
+        motion = self._vehicle.motion(self._policy.spec, decision.command)
+        self._command.publish(self._twist(motion, stamp_ns))
+        if self._ackermann is not None:
+            self._ackermann.publish(self._ackermann_message(motion, stamp_ns))
+        return motion
+
+    def stop(self, stamp_ns: int) -> None:
+        """Tell the vehicle to stand still, and wait until it was told."""
+        if self._ackermann is not None:
+            self._ackermann.publish(self._ackermann_message(Motion(), stamp_ns))
+        deliver(self._command, self._twist(Motion(), stamp_ns))
+
+    def _twist(self, motion: Motion, stamp_ns: int) -> TwistStamped | Twist:
+        if self._stamped:
+            return conversion.twist_stamped(motion.speed, motion.yaw_rate, stamp_ns)
+        return conversion.twist(motion.speed, motion.yaw_rate)
+
+    def _ackermann_message(self, motion: Motion, stamp_ns: int) -> object:
+        message = self._ackermann_type(header=conversion.header(stamp_ns, "base_link"))
+        message.drive.speed = motion.speed
+        message.drive.steering_angle = self._vehicle.wheel_angle(motion)
+        return message
+
+    def audit(self, decision: Decision, stamp_ns: int) -> None:
+        """Publish what recomputing the decision takes, and the neurons after it."""
+        values = np.concatenate(
+            [
+                decision.state_before.astype(np.float64),
+                [decision.elapsed, float(decision.reset)],
+                decision.command.astype(np.float64),
+            ]
+        )
+        self._decision.publish(
+            conversion.named_vector(self._audit_names, values, stamp_ns, decision.frame_hash)
+        )
+        if self._neurons.get_subscription_count():
+            self._neurons.publish(
+                conversion.named_vector(
+                    self._neuron_names, decision.state, stamp_ns, "", decision.time_constants
+                )
+            )
+
+    def latency(self, age: float, inference: float, stamp_ns: int) -> None:
+        """Frame to command and inference alone, both wall-clock durations [s]."""
+        self._latency.publish(
+            conversion.named_vector(("age", "inference"), (age, inference), stamp_ns)
+        )
+
+    def attention(
+        self, frame: np.ndarray, saliency: Callable[[], np.ndarray], stamp_ns: int, frame_id: str
+    ) -> None:
+        """Publish where the policy looked; computes nothing while nobody listens."""
+        wants_map = self._attention.get_subscription_count()
+        wants_overlay = self._overlay.get_subscription_count()
+        wants_jpeg = self._compressed.get_subscription_count()
+        if not (wants_map or wants_overlay or wants_jpeg):
+            return
+        attention = saliency()
+        if wants_map:
+            level = np.rint(attention * 255).astype(np.uint8)
+            self._attention.publish(conversion.image(level, stamp_ns, frame_id))
+        if wants_overlay or wants_jpeg:
+            drawn = overlay(self._policy.camera.apply(frame), attention)
+            if wants_overlay:
+                self._overlay.publish(conversion.image(drawn, stamp_ns, frame_id))
+            if wants_jpeg:
+                self._compressed.publish(conversion.jpeg_image(drawn, stamp_ns, frame_id))

@@ -1,0 +1,62 @@
+"""From a policy's outputs to a vehicle's speed and path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liquid_control.command import CommandSpec, curvature_from_wheel_angle, wheel_angle, yaw_rate
+from liquid_control.errors import InputError
+
+__all__ = ["Motion", "Vehicle"]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Forward speed [m/s] and path curvature [1/m, left positive]."""
+
+    speed: float = 0.0
+    curvature: float = 0.0
+
+    @property
+    def yaw_rate(self) -> float:
+        """[rad/s], left positive."""
+        return yaw_rate(self.curvature, self.speed)
+
+
+@dataclass(frozen=True)
+class Vehicle:
+    """What a policy does not know of the vehicle that it drives.
+
+    Args:
+        speed: driven where the policy has no output "speed" [m/s].
+        wheelbase: of the bicycle model [m].
+        max_wheel_angle: front wheel angle at full lock [rad], for policies with "steering".
+    """
+
+    speed: float
+    wheelbase: float
+    max_wheel_angle: float
+
+    def check(self, spec: CommandSpec) -> None:
+        """Raises InputError where a specification does not steer a vehicle."""
+        if not {"curvature", "steering"} & set(spec.names):
+            raise InputError(
+                "A policy that drives needs an output 'curvature' or 'steering', got "
+                f"{', '.join(spec.names)}; choose another model."
+            )
+
+    def motion(self, spec: CommandSpec, command: np.ndarray) -> Motion:
+        """The motion that a command (outputs,) asks for."""
+        values = dict(zip(spec.names, map(float, command), strict=True))
+        if "curvature" in values:
+            curvature = values["curvature"]
+        else:
+            angle = values["steering"] * self.max_wheel_angle
+            curvature = curvature_from_wheel_angle(angle, self.wheelbase)
+        return Motion(values.get("speed", self.speed), curvature)
+
+    def wheel_angle(self, motion: Motion) -> float:
+        """Virtual front wheel angle [rad, left positive] of a motion."""
+        return wheel_angle(motion.curvature, self.wheelbase)
