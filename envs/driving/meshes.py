@@ -1,0 +1,118 @@
+"""Triangle meshes of one kind of shape many times over, as arrays without a Python loop.
+
+Every function returns a `Patch`; `join` puts patches into one mesh. Counts of vertices and faces
+depend only on the counts asked for, never on the values, so that a mesh of one road fits into the
+buffers of another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liquid_control.envs.driving.textures import uv
+
+__all__ = ["Patch", "boxes", "discs", "join", "spindles", "strip"]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Vertices (V, 3) [m], normals (V, 3), texture coordinates (V, 2), faces (F, 3)."""
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    texcoords: np.ndarray
+    faces: np.ndarray
+
+
+def join(*patches: Patch) -> Patch:
+    """One mesh of several."""
+    starts = np.cumsum([0] + [len(patch.vertices) for patch in patches[:-1]])
+    return Patch(
+        np.concatenate([patch.vertices for patch in patches]),
+        np.concatenate([patch.normals for patch in patches]),
+        np.concatenate([patch.texcoords for patch in patches]),
+        np.concatenate([p.faces + start for p, start in zip(patches, starts, strict=True)]),
+    )
+
+
+def strip(left: np.ndarray, right: np.ndarray, height: float, cell: str) -> Patch:
+    """A ribbon on the ground between two lines (..., N, 2); leading dimensions are more ribbons."""
+    left, right = (side.reshape(-1, *side.shape[-2:]) for side in (left, right))
+    count, rows = left.shape[:2]
+    vertices = np.full((count, rows, 2, 3), height)
+    vertices[:, :, 0, :2], vertices[:, :, 1, :2] = left, right
+    u0, v0, u1, v1 = uv(cell)
+    texcoords = np.empty((count, rows, 2, 2))
+    texcoords[:, :, 0, 0], texcoords[:, :, 1, 0] = u0, u1
+    # Every second row mirrors the texture, which hides that it repeats.
+    texcoords[..., 1] = np.where(np.arange(rows) % 2, v1, v0)[:, None]
+    first = np.arange(rows - 1) * 2
+    quad = np.stack([[first, first + 1, first + 3], [first, first + 3, first + 2]])
+    faces = quad.transpose(2, 0, 1).reshape(-1, 3)
+    faces = (faces[None] + (np.arange(count) * rows * 2)[:, None, None]).reshape(-1, 3)
+    normals = np.broadcast_to([0.0, 0.0, 1.0], (count * rows * 2, 3))
+    return Patch(vertices.reshape(-1, 3), normals, texcoords.reshape(-1, 2), faces)
+
+
+def spindles(
+    base: np.ndarray, radii: np.ndarray, heights: np.ndarray, cell: str, sides: int = 7
+) -> Patch:
+    """Solids of revolution: trunks, crowns, mounds.
+
+    Args:
+        base: (N, 2) foot points [m].
+        radii: (N, R) radii of the rings from bottom to top [m].
+        heights: (N, R) heights of the rings [m].
+    """
+    count, rings = radii.shape
+    angle = np.arange(sides) * 2 * np.pi / sides
+    circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+    vertices = np.empty((count, rings, sides, 3))
+    vertices[..., :2] = base[:, None, None] + radii[..., None, None] * circle
+    vertices[..., 2] = heights[..., None]
+    slope = -np.gradient(radii, axis=1) / np.maximum(np.gradient(heights, axis=1), 1e-3)
+    normals = np.empty_like(vertices)
+    normals[..., :2] = circle
+    normals[..., 2] = slope[..., None]
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    u0, v0, u1, v1 = uv(cell)
+    texcoords = np.empty((count, rings, sides, 2))
+    texcoords[..., 0] = u0 + (u1 - u0) * np.abs(np.linspace(-1, 1, sides))
+    texcoords[..., 1] = np.linspace(v0, v1, rings)[:, None]
+    ring, side = np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing="ij")
+    here, there = ring * sides + side, ring * sides + (side + 1) % sides
+    quads = np.stack(
+        [
+            np.stack([here, there, there + sides], -1),
+            np.stack([here, there + sides, here + sides], -1),
+        ]
+    ).reshape(-1, 3)
+    faces = (quads[None] + (np.arange(count) * rings * sides)[:, None, None]).reshape(-1, 3)
+    return Patch(vertices.reshape(-1, 3), normals.reshape(-1, 3), texcoords.reshape(-1, 2), faces)
+
+
+def boxes(base: np.ndarray, half_width: float, bottom: float, top: float, cell: str) -> Patch:
+    """Upright square posts at foot points (N, 2) [m], with a lid."""
+    count = len(base)
+    radius = np.sqrt(2) * half_width
+    radii = np.broadcast_to([radius, radius, 0.0], (count, 3))
+    heights = np.broadcast_to([bottom, top, top + 0.01], (count, 3))
+    return spindles(base, radii, heights, cell, sides=4)
+
+
+def discs(centre: np.ndarray, axes: np.ndarray, height: float, cell: str, sides: int = 9) -> Patch:
+    """Flat ellipses (N) on the ground: `centre` (N, 2), `axes` (N, 2, 2) half axes as vectors [m]."""
+    count = len(centre)
+    angle = np.arange(sides) * 2 * np.pi / sides
+    circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+    vertices = np.full((count, sides, 3), height)
+    vertices[..., :2] = centre[:, None] + circle @ axes
+    u0, v0, u1, v1 = uv(cell)
+    middle = np.array([(u0 + u1) / 2, (v0 + v1) / 2])
+    texcoords = np.broadcast_to(middle + circle * [(u1 - u0) / 2, (v1 - v0) / 2], (count, sides, 2))
+    fan = np.stack([np.zeros(sides - 2, int), np.arange(1, sides - 1), np.arange(2, sides)], -1)
+    faces = (fan[None] + (np.arange(count) * sides)[:, None, None]).reshape(-1, 3)
+    normals = np.broadcast_to([0.0, 0.0, 1.0], (count * sides, 3))
+    return Patch(vertices.reshape(-1, 3), normals, texcoords.reshape(-1, 2), faces)

@@ -1,0 +1,79 @@
+"""Off-screen frames of a `World`."""
+
+from __future__ import annotations
+
+import os
+
+import mujoco
+import numpy as np
+
+from liquid_control.envs.driving.world import SHOWN, World
+from liquid_control.errors import InputError
+
+
+__all__ = ["Renderer"]
+
+
+class Renderer:
+    """Renders cameras of a world into uint8 RGB arrays; one OpenGL context, closed by `close`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        size = world.model.vis.global_
+        try:
+            self._gl = mujoco.GLContext(size.offwidth, size.offheight)
+            self._gl.make_current()
+            self._context = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        except (RuntimeError, AttributeError, ImportError, mujoco.FatalError) as error:
+            raise InputError(
+                f"No OpenGL for off-screen rendering (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}); "
+                "install the packages libegl1 and libgl1-mesa-dri, then try `liquid-control doctor`."
+            ) from error
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(world.model, maxgeom=200)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = 1
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._option = mujoco.MjvOption()
+
+    def render(self, camera: str, width: int, height: int, car: bool = False) -> np.ndarray:
+        """A frame (height, width, 3) uint8 RGB of a camera by name; with the car's body if asked."""
+        world = self._world
+        self._gl.make_current()
+        for mesh in world.dirty_meshes:
+            mujoco.mjr_uploadMesh(world.model, self._context, mesh)
+        for texture in world.dirty_textures:
+            mujoco.mjr_uploadTexture(world.model, self._context, texture)
+        world.dirty_meshes.clear()
+        world.dirty_textures.clear()
+        mujoco.mj_kinematics(world.model, world.data)
+        mujoco.mj_camlight(world.model, world.data)
+        self._camera.fixedcamid = world.model.camera(camera).id
+        self._option.geomgroup[:] = 0
+        self._option.geomgroup[SHOWN] = 1
+        self._option.geomgroup[1] = car
+        mujoco.mjv_updateScene(
+            world.model,
+            world.data,
+            self._option,
+            None,
+            self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
+        viewport = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        frame = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_readPixels(frame, None, viewport, self._context)
+        # OpenGL's rows run from the bottom up.
+        return np.ascontiguousarray(frame[::-1])
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        if self._context is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+            self._context = None
