@@ -38,13 +38,18 @@ class BagWriter:
         path: folder to create; it may exist if it is empty.
         compression: of the chunks: "zstd" (smallest), "lz4" or "" (fastest).
         flush_interval_s: longest time between two flushes while messages come [s].
+        name: of the bag, if the folder will be renamed; the folder's by default.
 
     Raises:
         InputError: the folder exists and holds something, or cannot be made.
     """
 
     def __init__(
-        self, path: str | Path, compression: Compression = "zstd", flush_interval_s: float = 0.5
+        self,
+        path: str | Path,
+        compression: Compression = "zstd",
+        flush_interval_s: float = 0.5,
+        name: str = "",
     ) -> None:
         self.path = Path(path)
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
@@ -55,7 +60,7 @@ class BagWriter:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._file = McapFile(
-                self.path / f"{self.path.name}_0.mcap", compression, flush_interval_s
+                self.path / f"{name or self.path.name}_0.mcap", compression, flush_interval_s
             )
         except OSError as error:
             raise InputError(

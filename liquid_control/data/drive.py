@@ -1,0 +1,315 @@
+"""A bag as training reads it: frames as the policy sees them, each with its label.
+
+Decoded frames are kept in a memory-mapped file in the bag's `.cache` folder, named after the bag's
+bytes and the camera setup: a changed bag is decoded again, and deleting `.cache` loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from liquid_control.camera import CameraSetup
+from liquid_control.command import curvature_from_yaw_rate
+from liquid_control.data.bag import BagReader
+from liquid_control.data.frame_cache import FrameCache, build, open_cache
+from liquid_control.data.messages import decode_image, read_named_vector, stamp_of
+from liquid_control.errors import InputError
+
+__all__ = ["MAX_GAP_S", "SESSION_TOPIC", "Drive", "find_bags", "load_drive", "load_drives"]
+
+# std_msgs/String, written where a recording was interrupted: no window crosses it.
+SESSION_TOPIC = "/recording/session"
+MAX_GAP_S = 0.2
+_CAMERA_TOPICS = ("/camera/image_raw/compressed", "/camera/image_raw")
+_IMAGE_TYPES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
+_EXPERT = "/expert/command"
+_VELOCITY = "/cmd_vel"
+# Labels further from their frame than this say nothing about it, however slowly they come.
+_MAX_LABEL_DISTANCE_S = 0.1
+
+
+@dataclass(eq=False)
+class Drive:
+    """One recording: N labelled frames in order of time.
+
+    Args:
+        path: the bag.
+        stamps: int64 (N,), header stamps of the frames [ns], strictly increasing.
+        frames: uint8 (N, height, width, 3) RGB as `camera` prepares them; read-only.
+        labels: float32 (N, outputs) in the outputs' units.
+        sessions: int64 (N,), number of the recording session that each frame belongs to.
+        outputs: names of the labels.
+        label_topic: where they come from.
+        skipped: how many frames were left out, by reason.
+    """
+
+    path: Path
+    stamps: np.ndarray
+    frames: np.ndarray
+    labels: np.ndarray
+    sessions: np.ndarray
+    outputs: tuple[str, ...]
+    label_topic: str
+    skipped: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """int64 (gaps,): frames that do not continue the one before (0.2 s, or a new session)."""
+        return _breaks(self.stamps, self.sessions, MAX_GAP_S)
+
+    @property
+    def period(self) -> float:
+        """Median time between frames that follow one another [s]; 0 for a single frame."""
+        follows = np.ones(max(len(self) - 1, 0), bool)
+        follows[self.gaps - 1] = False
+        steps = np.diff(self.stamps)
+        steps = steps[follows] if follows.any() else steps
+        return float(np.median(steps)) * 1e-9 if len(steps) else 0.0
+
+    def runs(self, max_gap_s: float = MAX_GAP_S) -> list[tuple[int, int]]:
+        """[start, stop) of every stretch without a gap of more than `max_gap_s` [s]."""
+        if not len(self):
+            return []
+        breaks = _breaks(self.stamps, self.sessions, max_gap_s).tolist()
+        return list(zip([0, *breaks], [*breaks, len(self)], strict=True))
+
+    def __getstate__(self) -> dict:
+        # A pickled memory map would carry every frame to each data loader worker.
+        state = self.__dict__.copy()
+        if isinstance(self.frames, np.memmap):
+            state["frames"] = Path(self.frames.filename)
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if isinstance(self.frames, Path):
+            self.frames = np.load(self.frames, mmap_mode="r")
+
+
+def load_drive(
+    bag: str | Path,
+    camera: CameraSetup | None = None,
+    outputs: Sequence[str] = ("curvature", "speed"),
+    cache: bool = True,
+    topic: str | None = None,
+) -> Drive:
+    """Frames and labels of a bag.
+
+    Labels come from `/expert/command` (named vector), else from `/cmd_vel` (TwistStamped, or Twist
+    at its log time): speed and curvature = yaw rate / speed. A frame's label is the one with its
+    header stamp, else the nearest within half a period of the slower of the two, at most 0.1 s.
+    Frames without a label or that cannot be decoded are left out and counted.
+
+    Args:
+        bag: rosbag2 folder or storage file.
+        camera: how frames are cropped and resized; by default to 78 x 200.
+        outputs: names of the labels, in the order of the columns.
+        cache: keep decoded frames on disk; otherwise all are in memory.
+        topic: the camera; by default /camera/image_raw[/compressed], or the only one.
+
+    Raises:
+        InputError: no bag, no camera, no label, or labels without a wanted output.
+    """
+    camera = CameraSetup() if camera is None else camera
+    with BagReader(bag) as reader:
+        camera_topic = topic or _camera_topic(reader)
+        label_topic = _label_topic(reader)
+        reader.require(camera_topic, label_topic)
+        stored = open_cache(reader, camera, camera_topic, label_topic) if cache else None
+        if stored is None:
+            stored = _decode(reader, camera, camera_topic, label_topic, cache)
+    if missing := [name for name in outputs if name not in stored.label_names]:
+        raise InputError(
+            f"The labels of {bag} on {label_topic} are {', '.join(stored.label_names)}, not "
+            f"{', '.join(missing)}; train for outputs that the recording holds."
+        )
+    columns = [stored.label_names.index(name) for name in outputs]
+    return Drive(
+        path=Path(bag),
+        stamps=stored.stamps,
+        frames=stored.frames,
+        labels=np.ascontiguousarray(stored.labels[:, columns], np.float32),
+        sessions=stored.sessions,
+        outputs=tuple(outputs),
+        label_topic=label_topic,
+        skipped=stored.skipped,
+    )
+
+
+def find_bags(root: str | Path) -> list[Path]:
+    """Bag folders at or below `root`, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    root = Path(root)
+    folders = {file.parent for end in ("mcap", "db3") for file in root.rglob(f"*.{end}")}
+    found = sorted(x for x in folders if not any(p.startswith(".") for p in _below(x, root)))
+    if not found:
+        raise InputError(
+            f"There is no bag at or below {root}; expected folders with metadata.yaml and .mcap "
+            "files, so check the path or record some first."
+        )
+    return found
+
+
+def load_drives(
+    roots: Sequence[str | Path],
+    camera: CameraSetup | None = None,
+    outputs: Sequence[str] = ("curvature", "speed"),
+) -> list[Drive]:
+    """Every bag at or below `roots`; bags decoded before an interruption are not decoded again."""
+    bags = [bag for root in roots for bag in find_bags(root)]
+    return [
+        load_drive(bag, camera, outputs)
+        for bag in tqdm(bags, desc="bags", unit="bag", delay=1, disable=None)
+    ]
+
+
+def _decode(
+    reader: BagReader, camera: CameraSetup, camera_topic: str, label_topic: str, cache: bool
+) -> FrameCache:
+    """Match frames with labels by their stamps, then decode only those that have one."""
+    stamps, names, label_stamps, labels, session_stamps = [], None, [], [], []
+    for topic, log_time, message in reader.messages([camera_topic, label_topic, SESSION_TOPIC]):
+        if topic == camera_topic:
+            stamps.append(_stamp(message, log_time))
+        elif topic == SESSION_TOPIC:
+            session_stamps.append(log_time)
+        else:
+            vector = _label(message)
+            names = list(vector) if names is None else names
+            if list(vector) == names and np.isfinite(list(vector.values())).all():
+                label_stamps.append(_stamp(message, log_time))
+                labels.append(list(vector.values()))
+    if not labels:
+        raise InputError(
+            f"The bag {reader.path} holds no finite label on {label_topic}; record it again."
+        )
+    stamps = np.array(stamps, np.int64)
+    skipped = {}
+    ordered = _forward(stamps, reader.path)
+    label_of = _match(stamps, np.array(label_stamps, np.int64))
+    skipped["out of order"] = int((~ordered).sum())
+    skipped["without label"] = int((ordered & (label_of < 0)).sum())
+    wanted = ordered & (label_of >= 0)
+    if not wanted.any():
+        raise InputError(
+            f"No frame on {camera_topic} of {reader.path} has a label on {label_topic} near its "
+            f"stamp; check that both use the same clock (first frame {stamps[0]} ns, first label "
+            f"{label_stamps[0]} ns)."
+        )
+
+    def frames():
+        messages = reader.messages([camera_topic])
+        total = int(wanted.sum())
+        bar = tqdm(total=total, desc=f"decoding {reader.path.name}", delay=1, disable=None)
+        with bar:
+            for keep, (_, _, message) in zip(wanted, messages, strict=True):
+                if keep:
+                    bar.update()
+                    yield _prepare(message, camera)
+
+    label_array = np.array(labels)[label_of[wanted]]
+    sessions = np.searchsorted(np.array(session_stamps, np.int64), stamps[wanted], "right")
+    return build(
+        reader,
+        camera,
+        (camera_topic, label_topic),
+        frames(),
+        FrameCache(None, stamps[wanted], label_array, sessions, names, skipped),
+        cache,
+    )
+
+
+def _prepare(message, camera: CameraSetup) -> np.ndarray | None:
+    """The frame, or None for one that is damaged."""
+    try:
+        return camera.apply(decode_image(message))
+    except InputError:
+        return None
+
+
+def _camera_topic(reader: BagReader) -> str:
+    cameras = [
+        name for name, (kind, count) in reader.topics.items() if count and kind in _IMAGE_TYPES
+    ]
+    for name in _CAMERA_TOPICS:
+        if name in cameras:
+            return name
+    if len(cameras) != 1:
+        raise InputError(
+            f"The bag {reader.path} has {len(cameras)} image topics ({', '.join(cameras)}) and "
+            f"none is called {' or '.join(_CAMERA_TOPICS)}; name the camera's topic."
+        )
+    return cameras[0]
+
+
+def _label_topic(reader: BagReader) -> str:
+    expert_type, expert_count = reader.topics.get(_EXPERT, ("", 0))
+    if expert_count and expert_type == "sensor_msgs/msg/JointState":
+        return _EXPERT
+    velocity_type, velocity_count = reader.topics.get(_VELOCITY, ("", 0))
+    if velocity_count and velocity_type.startswith("geometry_msgs/msg/Twist"):
+        return _VELOCITY
+    raise InputError(
+        f"The bag {reader.path} holds no label: expected {_EXPERT} (sensor_msgs/JointState) or "
+        f"{_VELOCITY} (geometry_msgs/TwistStamped or Twist), got "
+        f"{', '.join(sorted(reader.topics)) or 'no topic'}."
+    )
+
+
+def _label(message) -> dict[str, float]:
+    if hasattr(message, "position"):
+        return read_named_vector(message)
+    twist = getattr(message, "twist", message)
+    speed = twist.linear.x
+    return {"curvature": curvature_from_yaw_rate(twist.angular.z, speed), "speed": speed}
+
+
+def _stamp(message, log_time: int) -> int:
+    """Header stamp [ns]; log time where there is no header or its stamp was never set."""
+    stamp_ns = stamp_of(message)
+    return stamp_ns if stamp_ns > 0 else log_time
+
+
+def _forward(stamps: np.ndarray, path: Path) -> np.ndarray:
+    """bool (N,): frames that are later than every frame before them."""
+    latest = np.maximum.accumulate(stamps)
+    if len(stamps) and (latest - stamps).max() > 1_000_000_000:
+        raise InputError(
+            f"The clock of {path} was set back by {(latest - stamps).max() * 1e-9:.1f} s in the "
+            "recording (a restarted simulator?); record each part into its own bag."
+        )
+    forward = np.ones(len(stamps), bool)
+    forward[1:] = stamps[1:] > latest[:-1]
+    return forward
+
+
+def _match(stamps: np.ndarray, label_stamps: np.ndarray) -> np.ndarray:
+    """int64 (N,): index of each frame's label, -1 without one."""
+    order = np.argsort(label_stamps, kind="stable")
+    ordered = label_stamps[order]
+    periods = [np.median(np.diff(x)) for x in (np.sort(stamps), ordered) if len(x) > 1]
+    limit = min(max(periods, default=0.0) / 2, _MAX_LABEL_DISTANCE_S * 1e9)
+    after = np.searchsorted(ordered, stamps).clip(0, len(ordered) - 1)
+    before = (after - 1).clip(0)
+    nearest = np.where(stamps - ordered[before] < np.abs(ordered[after] - stamps), before, after)
+    return np.where(np.abs(ordered[nearest] - stamps) <= limit, order[nearest], -1)
+
+
+def _breaks(stamps: np.ndarray, sessions: np.ndarray, max_gap_s: float) -> np.ndarray:
+    apart = (np.diff(stamps) > max_gap_s * 1e9) | (np.diff(sessions) != 0)
+    return np.flatnonzero(apart) + 1
+
+
+def _below(folder: Path, root: Path) -> tuple[str, ...]:
+    return folder.relative_to(root).parts
