@@ -1,0 +1,1 @@
+"""Importers: other systems' recordings become bags."""
