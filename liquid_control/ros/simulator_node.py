@@ -1,0 +1,249 @@
+"""Simulator node: a Gymnasium driving world behind the topics of a real car.
+
+The car waits, engine running, until the first command that moves it: a policy that still loads
+costs no distance. When it leaves the road that is counted, and the next seed's road begins after
+one second of simulated time, a gap that tells every consumer to start afresh.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_srvs.srv import Trigger
+
+from liquid_control.command import curvature_from_yaw_rate
+from liquid_control.errors import InputError
+from liquid_control.ros import conversion
+from liquid_control.ros.diagnostics import OK, WARN, Diagnostics, Window
+from liquid_control.ros.parameters import declare
+from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, run
+from liquid_control.ros.transforms import Transforms
+
+__all__ = ["SimulatorNode", "main"]
+
+# Longer than any policy's `max_gap` should be [ns].
+_PAUSE = 1_000_000_000
+# A first stamp of 0 would read as "no time yet" [ns].
+_START = 1_000_000_000
+_PATH_STEP = 4  # of the road's samples, 0.5 m apart
+_FRAME = "camera_optical_frame"
+
+
+class SimulatorNode(Node):
+    """Subscribes `cmd_vel_safe`; publishes `camera/image_raw`, `camera/camera_info`, `odom`,
+    `/clock`, `~/state` and, latched, `~/road`, `~/road/left`, `~/road/right`.
+
+    Modes: "realtime" steps with the wall clock; "lockstep" steps when the command that carries the
+    stamp of the last frame has come, so that nothing depends on how fast the machine is.
+    Service `~/reset` starts the next seed's road.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__("simulator")
+        world = declare(self, "world", "liquid_control/Driving-v0", "Gymnasium id of the world")
+        self._seed = declare(self, "seed", 7, "of the first road", 0, 2**31 - 1)
+        mode = declare(self, "mode", "realtime", "realtime or lockstep")
+        self._patience = declare(
+            self, "lockstep_timeout", 1.0, "longest wait for a frame's command [s]", 0.05, 60.0
+        )
+        if mode not in ("realtime", "lockstep"):
+            raise InputError(f"Parameter mode must be realtime or lockstep, got {mode!r}.")
+        self._lockstep = mode == "lockstep"
+        self._environment, self._vertical_view = _make(world)
+        rate = self._environment.metadata["render_fps"]
+        self._period_ns = round(1e9 / rate)
+        self._stamp = _START
+        self._episode = self._crashes = self._overruns = self._unanswered = 0
+        self._action = np.zeros(2, np.float32)
+        self._waiting = True
+        self._pending = False
+        self._published_at = time.monotonic()
+        self._answers, self._steps = Window(), Window()
+
+        self._clock_out = self.create_publisher(Clock, "/clock", 10)
+        self._odometry_out = self.create_publisher(Odometry, "odom", 10)
+        self._image_out = self.create_publisher(Image, "camera/image_raw", SENSOR)
+        self._info_out = self.create_publisher(CameraInfo, "camera/camera_info", SENSOR)
+        self._state_out = self.create_publisher(JointState, "~/state", 10)
+        self._roads_out = {
+            name: self.create_publisher(Path, topic, LATCHED)
+            for name, topic in (
+                ("lane", "~/road"),
+                ("left_edge", "~/road/left"),
+                ("right_edge", "~/road/right"),
+            )
+        }
+        self._transforms = Transforms(self)
+        self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_command, COMMAND)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self._reset()
+        if self._lockstep:
+            every(self, 0.02, self._on_wait)
+        else:
+            every(self, 1.0 / rate, self._on_period)
+        Diagnostics(self, world)
+        self.get_logger().info(f"{world} with seed {self._seed} runs in {mode} at {rate} Hz.")
+
+    def _reset(self) -> None:
+        self._frame, self._info = self._environment.reset(seed=self._seed)
+        self._action[:] = 0.0
+        self._waiting = True
+        self._waits_since = self._stamp
+        for name, publisher in self._roads_out.items():
+            line = getattr(self._environment.unwrapped.road, name)
+            publisher.publish(conversion.path(line[::_PATH_STEP], self._stamp))
+
+    def _next_episode(self) -> None:
+        self._seed += 1
+        self._episode += 1
+        self._stamp += _PAUSE
+        self._reset()
+
+    def _on_reset(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        self._next_episode()
+        self._publish()
+        reply.success, reply.message = True, f"a new road with seed {self._seed}"
+        return reply
+
+    # Time
+
+    def _on_period(self) -> None:
+        if time.monotonic() - self._published_at > 1.5e-9 * self._period_ns:
+            self._overruns += not self._waiting
+        self._advance()
+
+    def _on_wait(self) -> None:
+        waited = time.monotonic() - self._published_at
+        if self._waiting:
+            if waited > 0.1:
+                self._advance()
+        elif waited > self._patience:
+            self._unanswered += 1
+            self.get_logger().warning(
+                f"No command for a frame within {self._patience} s; the world goes on without.",
+                throttle_duration_sec=5.0,
+            )
+            self._advance()
+
+    def _on_command(self, message: TwistStamped) -> None:
+        speed, rate = message.twist.linear.x, message.twist.angular.z
+        if not (math.isfinite(speed) and math.isfinite(rate)):
+            return
+        stamp = conversion.nanoseconds(message.header.stamp)
+        if self._waiting and (speed == 0.0 or stamp < self._waits_since):
+            return
+        self._waiting = False
+        if stamp == self._stamp and self._pending:
+            self._answers.add(time.monotonic() - self._published_at)
+            self._pending = False
+        self._action[:] = curvature_from_yaw_rate(rate, speed), speed
+        if self._lockstep and stamp == self._stamp:
+            self._advance()
+
+    def _advance(self) -> None:
+        """One period of simulated time, in which the car only waits before its first command."""
+        self._stamp += self._period_ns
+        if not self._waiting:
+            began = time.perf_counter()
+            frame, _, terminated, truncated, info = self._environment.step(self._action)
+            self._frame, self._info = frame, info
+            self._steps.add(time.perf_counter() - began)
+            if terminated:
+                self._crashes += 1
+                self.get_logger().warning(
+                    f"The car left the road of seed {self._seed} after {info['distance']:.0f} m."
+                )
+            if terminated or truncated:
+                self._publish()
+                self._next_episode()
+        self._publish()
+
+    # Messages
+
+    def _publish(self) -> None:
+        stamp, info = self._stamp, self._info
+        rows, columns = self._frame.shape[:2]
+        self._published_at, self._pending = time.monotonic(), True
+        self._clock_out.publish(conversion.clock(stamp))
+        odometry = conversion.odometry(
+            info["x"], info["y"], info["yaw"], info["speed"], info["yaw_rate"], stamp, "odom"
+        )
+        self._odometry_out.publish(odometry)
+        self._image_out.publish(conversion.image(self._frame, stamp, _FRAME))
+        self._info_out.publish(
+            conversion.camera_info(rows, columns, self._vertical_view, stamp, _FRAME)
+        )
+        values = {
+            **info,
+            "episode": self._episode,
+            "seed": self._seed,
+            "crashes": self._crashes,
+            "waiting": self._waiting,
+            "asked_curvature": self._action[0],
+            "asked_speed": self._action[1],
+        }
+        self._state_out.publish(
+            conversion.named_vector(list(values), [float(v) for v in values.values()], stamp)
+        )
+        self._transforms.publish(odometry)
+
+    def health(self) -> tuple[bytes, str, Mapping[str, object]]:
+        _, answer, late_answer = self._answers.report()
+        rate, step, late_step = self._steps.report()
+        values = {
+            "rate_hz": rate,
+            "seed": self._seed,
+            "crashes": self._crashes,
+            "distance": self._info["distance"],
+            "image_to_command_p50_ms": answer,
+            "image_to_command_p99_ms": late_answer,
+            "step_p50_ms": step,
+            "step_p99_ms": late_step,
+            "overruns": self._overruns,
+            "unanswered": self._unanswered,
+        }
+        if self._waiting:
+            return WARN, "waiting for a command", values
+        return OK, "driving", values
+
+    def close(self) -> None:
+        self._environment.close()
+
+
+def _make(world: str) -> tuple[object, float]:
+    """The world and the vertical field of view of its camera [rad]."""
+    import gymnasium
+
+    import liquid_control.envs
+    from liquid_control.envs.driving.world import CAMERA
+
+    liquid_control.envs.register()
+    try:
+        environment = gymnasium.make(world, disable_env_checker=True)
+    except gymnasium.error.Error as error:
+        raise InputError(
+            f"No world {world!r}: expected a Gymnasium id such as liquid_control/Driving-v0 "
+            f"({str(error).splitlines()[0]})."
+        ) from error
+    if not hasattr(environment.unwrapped, "road"):
+        raise InputError(
+            f"The world {world!r} has no road; the simulator node drives liquid_control/Driving-v0."
+        )
+    return environment, math.radians(CAMERA["fovy"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    return run(SimulatorNode, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
