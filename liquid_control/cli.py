@@ -17,7 +17,7 @@ COMMANDS = {
         "replay a bag through the real policy node",
     ),
     "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
-    "record": ("liquid_control.evaluation.record:record", "record an expert into bags"),
+    "record": ("liquid_control.rollout.record:record", "record an expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
     "import": ("liquid_control.data.importers.command:import_", "turn recordings into bags"),
     "report": ("liquid_control.evaluation.report_command:report", "write a run's report again"),

@@ -11,6 +11,6 @@ import os
 # (GLFW) does not start without a display.
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from liquid_control.envs.driving.env import DrivingEnv  # noqa: E402  (after MUJOCO_GL is set)
+from liquid_control.envs.driving.env import DrivingEnv
 
 __all__ = ["DrivingEnv"]

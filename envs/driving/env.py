@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -19,7 +19,7 @@ __all__ = ["DrivingEnv"]
 
 HEIGHT, WIDTH = 78, 200  # [px]
 RATE = 30  # [Hz]
-START = 8.0  # [m] along the road
+START = 8.0  # [m] along the road, where an episode starts by default
 DRAW = 640, 360  # [px], width and height of `render()`
 
 
@@ -35,8 +35,8 @@ class DrivingEnv(gymnasium.Env):
     target speed [m/s] in [0, 15]. Actions outside are clipped; NaN raises `ValueError`.
 
     Reward: progress along the road in a step divided by the progress at cruising speed, times
-    1 - (lateral error / half a lane)^2, at least 0; a perfect step at cruising speed earns 1. A step
-    that leaves the road costs 10.
+    1 - (lateral error / half a lane)^2, at least 0; a perfect step at cruising speed earns 1. A
+    step that leaves the road costs 10.
 
     An episode terminates when a wheel leaves the pavement (two lanes of 3.5 m and shoulders of
     0.6 m), and is truncated after `seconds` or 5 m before the end of the road.
@@ -59,7 +59,7 @@ class DrivingEnv(gymnasium.Env):
         cruise: see above.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": RATE}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": RATE}
 
     def __init__(
         self,
@@ -89,20 +89,30 @@ class DrivingEnv(gymnasium.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, float]]:
-        """Start on a new road; the same seed gives the same road, scenery, light and frames."""
+        """Start on a new road; the same seed gives the same road, scenery, light and frames.
+
+        Args:
+            seed: of everything that is random.
+            options: {"start": share} starts further along the road, 0 (default) at its begin and 1
+                at 100 m before its end.
+        """
         super().reset(seed=seed)
+        start = float((options or {}).get("start", 0.0))
+        if not 0.0 <= start <= 1.0:
+            raise InputError(f"The option 'start' is a share of the road from 0 to 1, got {start}.")
         self.road = generate(self.np_random)
         if self._camera or self.render_mode:
             # Its own stream: physics does not depend on whether anybody looks.
             self._world.load(self.road, np.random.default_rng(self.np_random.integers(2**63)))
+        start = START + start * (self.road.length - 100.0 - START)
         offset = -LANE_WIDTH / 2 + self.np_random.uniform(-0.3, 0.3)
-        (x, y), heading, _ = self.road.at(START)
+        (x, y), heading, _ = self.road.at(start)
         yaw = float(heading) + self.np_random.uniform(-0.03, 0.03)
         self._car.place(
             x - offset * np.sin(heading), y + offset * np.cos(heading), yaw, self.cruise
         )
         self._step = 0
-        self._locate(START)
+        self._locate(start)
         self._start = self._place.distance
         return self._observe(), self._info()
 

@@ -103,7 +103,7 @@ def boxes(base: np.ndarray, half_width: float, bottom: float, top: float, cell: 
 
 
 def discs(centre: np.ndarray, axes: np.ndarray, height: float, cell: str, sides: int = 9) -> Patch:
-    """Flat ellipses (N) on the ground: `centre` (N, 2), `axes` (N, 2, 2) half axes as vectors [m]."""
+    """Flat ellipses on the ground: `centre` (N, 2), `axes` (N, 2, 2) half axes [m]."""
     count = len(centre)
     angle = np.arange(sides) * 2 * np.pi / sides
     circle = np.stack([np.cos(angle), np.sin(angle)], -1)

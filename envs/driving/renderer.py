@@ -10,7 +10,6 @@ import numpy as np
 from liquid_control.envs.driving.world import SHOWN, World
 from liquid_control.errors import InputError
 
-
 __all__ = ["Renderer"]
 
 
@@ -26,8 +25,9 @@ class Renderer:
             self._context = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_50)
         except (RuntimeError, AttributeError, ImportError, mujoco.FatalError) as error:
             raise InputError(
-                f"No OpenGL for off-screen rendering (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: {error}); "
-                "install the packages libegl1 and libgl1-mesa-dri, then try `liquid-control doctor`."
+                f"No OpenGL for off-screen rendering (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: "
+                f"{error}); install the packages libegl1 and libgl1-mesa-dri, then try "
+                "`liquid-control doctor`."
             ) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = mujoco.MjvScene(world.model, maxgeom=200)
@@ -39,7 +39,7 @@ class Renderer:
         self._option = mujoco.MjvOption()
 
     def render(self, camera: str, width: int, height: int, car: bool = False) -> np.ndarray:
-        """A frame (height, width, 3) uint8 RGB of a camera by name; with the car's body if asked."""
+        """A frame (height, width, 3) uint8 RGB of a camera by name, with the car if asked."""
         world = self._world
         self._gl.make_current()
         for mesh in world.dirty_meshes:

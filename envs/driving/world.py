@@ -48,7 +48,7 @@ class World:
         self.dirty_textures: set[int] = set()
 
     def load(self, road: Road, rng: np.random.Generator) -> None:
-        """Fill in a road of the length that the world was made with, scenery and light from `rng`."""
+        """Fill in a road as long as the one before, with scenery and light from `rng`."""
         model, day = self.model, light.draw(rng)
         for index, (solid, shadow) in enumerate(chunks(road, rng, day.sun)):
             self._fill(f"solid_{index}", solid)

@@ -1,0 +1,22 @@
+"""The closed loop, once: a pilot, a world, seeds, perturbations, workers.
+
+Recording, DAgger, early stopping and evaluation all call it, so a crash means the same everywhere.
+`pilots` say who drives, `episode` runs one episode, `workers` runs many in parallel, and `record`
+keeps them as bags.
+"""
+
+from liquid_control.rollout.episode import Episode, Moment, run_episode
+from liquid_control.rollout.pilots import Disturbed, ExpertPilot, Pilot, PolicyPilot
+from liquid_control.rollout.workers import in_parallel, make_world
+
+__all__ = [
+    "Disturbed",
+    "Episode",
+    "ExpertPilot",
+    "Moment",
+    "Pilot",
+    "PolicyPilot",
+    "in_parallel",
+    "make_world",
+    "run_episode",
+]
