@@ -46,7 +46,6 @@ EXTRAS["dev"] = [
     *EXTRAS["test"],
     "ruff>=0.12",
     "gymnasium[box2d]>=1.0,<2",
-    "build>=1.2",
     "colcon-core>=0.18",
     "colcon-ros>=0.5",
     "colcon-defaults",

@@ -1,0 +1,113 @@
+"""The command line: what it answers, and with which exit code, whatever comes in."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from liquid_control import cli
+from liquid_control.errors import InputError
+
+
+def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess:
+    """The real command in a process of its own; `before` is code that runs first in it."""
+    code = f"import sys\n{before}\nfrom liquid_control.cli import main\nsys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=100
+    )
+
+
+def sentence(done: subprocess.CompletedProcess) -> str:
+    """The one line on stderr of a command that was refused."""
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("liquid-control: ")
+    return lines[0]
+
+
+def test_help_lists_every_command_and_succeeds() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    assert all(f"\n  {name} " in done.stdout for name in cli.COMMANDS)
+
+
+def test_no_command_shows_the_usage_and_exits_with_2() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert done.stdout.startswith("usage: liquid-control")
+
+
+def test_an_unknown_command_names_the_known_ones() -> None:
+    said = sentence(run("fly"))
+    assert "'fly'" in said
+    assert "drive" in said
+    assert "evaluate" in said
+
+
+def test_an_unknown_option_exits_with_2_and_no_traceback() -> None:
+    done = run("doctor", "--no-such-option")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_missing_package_is_named_with_what_to_do() -> None:
+    said = sentence(run("doctor", before="sys.modules['tyro'] = None"))
+    assert "'tyro'" in said
+    assert "make setup" in said
+
+
+def test_python_m_is_the_same_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "liquid_control", "--help"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, cli.usage())
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_command_is_one_function_whose_options_are_typed_and_explained(name: str) -> None:
+    module, _, function = cli.COMMANDS[name][0].partition(":")
+    command = getattr(importlib.import_module(module), function)
+    signature = inspect.signature(command)
+    explained = inspect.getdoc(command) or ""
+    for option in signature.parameters.values():
+        assert option.annotation is not option.empty, option.name
+        assert f"{option.name}:" in explained, f"{name} --{option.name} is not explained"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [(InputError("Expected a, came b; do c."), 2), (KeyboardInterrupt(), 130)],
+)
+def test_what_a_command_raises_becomes_an_exit_code(
+    raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> int:
+        raise raised
+
+    monkeypatch.setattr("liquid_control.doctor.doctor", fail)
+    assert cli.main(["doctor"]) == code
+    assert capsys.readouterr().err in ("", "liquid-control: Expected a, came b; do c.\n")
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("liquid_control.doctor.doctor", fail)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate", "--model"), ("drive", "--model"), ("replay", "no-bag", "--model")]
+)
+def test_an_unknown_model_is_refused_with_the_known_ones(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    said = sentence(run(*command, str(tmp_path / "nothing")))
+    assert "nothing" in said
+    assert not list(tmp_path.iterdir())
