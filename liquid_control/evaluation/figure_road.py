@@ -1,0 +1,166 @@
+"""The road from above with the driven line, coloured by lateral error, crashes marked."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+
+from liquid_control.evaluation.figure_style import (
+    BAD,
+    DRIVEN,
+    ERROR_MAP,
+    INK,
+    MUTED,
+    PAPER,
+    RULE,
+    canvas,
+    to_svg,
+)
+from liquid_control.evaluation.figures import WIDTH, Chart
+from liquid_control.evaluation.run_data import RunData
+from liquid_control.evaluation.run_results import falls, set_back
+
+__all__ = ["ERROR_END_M", "road_from_above"]
+
+# A fixed scale lets two reports be compared by eye.
+ERROR_END_M = 1.0
+LEVELS = 12
+MARGIN_M = 14.0
+
+
+def road_from_above(run: RunData) -> Chart | None:
+    """Map of the driven part, turned so that its longest direction lies horizontally."""
+    stamps, line, error = _driven(run)
+    if line is None or len(line) < 2:
+        return None
+    centre = line.mean(axis=0)
+    turn = _turn(line - centre)
+
+    def place(points: np.ndarray) -> np.ndarray:
+        return (points - centre) @ turn
+
+    path = place(line)
+    low, high = path.min(axis=0) - MARGIN_M, path.max(axis=0) + MARGIN_M
+    low, high = _at_least(low, high, (60.0, 12.0))
+    height = float(np.clip(WIDTH * (high[1] - low[1]) / (high[0] - low[0]), 150, 560))
+    figure = canvas(WIDTH, height)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+
+    lines = {key: place(points) for key, points in run.road.items() if len(points) > 1}
+    if "left" in lines and "right" in lines:
+        area = np.concatenate([lines["left"], lines["right"][::-1]])
+        axes.add_collection(PolyCollection([area], facecolor=RULE, edgecolor="none", alpha=0.75))
+    if "centre" in lines:
+        axes.plot(*lines["centre"].T, color=MUTED, linewidth=0.7, linestyle=(0, (6, 6)))
+    for points, color in _strokes(stamps, path, error):
+        stroke = LineCollection([points], colors=[color], linewidths=3.2, capstyle="round")
+        axes.add_collection(stroke)
+    _mark(axes, path[0], "start", "o", PAPER)
+    _mark(axes, path[-1], "end", "s", INK)
+    for stamp in _crashes(run):
+        row = int(np.argmin(np.abs(stamps - stamp)))
+        axes.plot(*path[row], "X", color=BAD, markersize=11, mec=PAPER, mew=1.2, zorder=6)
+        text = f"off the road at {run.seconds(stamp):.1f} s"
+        _label(axes, path[row], text, BAD, above=False)
+    _scale_bar(axes, height)
+    known = error is not None
+    note = "Seen from above, turned so that the run lies horizontally."
+    if not run.road:
+        note += " The road itself was not recorded."
+    svg = to_svg(figure, "road", "The road from above with the driven line")
+    legend = () if known else (("var(--driven)", "driven line"),)
+    return Chart("Road from above", svg, note, legend)
+
+
+def _driven(run: RunData) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Stamps, line (N, 2) and lateral error (N,) of the car; None where unknown."""
+    state = run.state
+    if state is not None and "x" in state and "y" in state:
+        line = np.stack([state["x"], state["y"]], axis=1)
+        error = state.get("lateral_error")
+        stamps = state.stamps
+    elif run.odometry is not None:
+        line = np.stack([run.odometry["x"], run.odometry["y"]], axis=1)
+        stamps, error = run.odometry.stamps, None
+    else:
+        return np.zeros(0, np.int64), None, None
+    known = np.isfinite(line).all(axis=1)
+    return stamps[known], line[known], None if error is None else error[known]
+
+
+def _turn(points: np.ndarray) -> np.ndarray:
+    """Rotation (2, 2) that lays the longest direction along x and the start to the left."""
+    _, _, axes = np.linalg.svd(points, full_matrices=False)
+    first = axes[0] if (points[-1] - points[0]) @ axes[0] >= 0 else -axes[0]
+    # The second axis keeps the map a rotation: a mirrored road would turn the wrong way.
+    return np.stack([first, [-first[1], first[0]]], axis=1)
+
+
+def _at_least(low: np.ndarray, high: np.ndarray, size: tuple[float, float]):
+    grow = np.maximum(np.array(size) - (high - low), 0) / 2
+    return low - grow, high + grow
+
+
+def _strokes(stamps: np.ndarray, path: np.ndarray, error: np.ndarray | None):
+    """Pieces of the path of one colour level each, broken where the car was set back."""
+    jumps = set_back(stamps, np.linalg.norm(np.diff(path, axis=0), axis=1))
+    if error is None:
+        level = np.zeros(len(path) - 1, int)
+    else:
+        share = np.nan_to_num(np.abs(error[1:]), nan=0.0) / ERROR_END_M
+        level = np.minimum((share * LEVELS).astype(int), LEVELS - 1)
+    level[jumps] = -1
+    starts = np.flatnonzero(np.diff(level, prepend=-2))
+    for start, end in zip(starts, [*starts[1:], len(level)], strict=True):
+        if level[start] < 0:
+            continue
+        color = DRIVEN if error is None else ERROR_MAP((level[start] + 0.5) / LEVELS)
+        yield path[start : end + 1], color
+
+
+def _crashes(run: RunData) -> np.ndarray:
+    stamps = falls(run.state, "off_road")
+    return np.zeros(0, np.int64) if stamps is None else stamps
+
+
+def _mark(axes, place: np.ndarray, text: str, marker: str, face: str) -> None:
+    axes.plot(*place, marker, markersize=8, mfc=face, mec=INK, mew=1.6, zorder=5)
+    _label(axes, place, text, INK, above=True)
+
+
+def _label(axes, place: np.ndarray, text: str, color: str, above: bool) -> None:
+    axes.annotate(
+        text,
+        place,
+        xytext=(0, 14 if above else -14),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if above else "top",
+        color=color,
+        fontsize=12,
+        zorder=7,
+    )
+
+
+def _scale_bar(axes, height: float) -> None:
+    """A bar of a round length of about a tenth of the width, at the lower right."""
+    left, right = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    want = (right - left) / 9
+    step = 10 ** np.floor(np.log10(want))
+    length = step * max(f for f in (1, 2, 5) if f * step <= want)
+    end, level = right - 0.012 * (right - left), bottom + 16 / height * (top - bottom)
+    axes.plot([end - length, end], [level, level], color=INK, linewidth=1.6, solid_capstyle="butt")
+    axes.annotate(
+        f"{length:g} m",
+        (end - length / 2, level),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="center",
+        color=INK,
+        fontsize=11,
+    )
