@@ -52,21 +52,27 @@ _PATIENCE = 15
 
 
 class Stop:
-    """Asks a node's loop to end: by a signal, or by the node itself when it is done."""
+    """Asks a loop to end: by a signal, or by the node itself when it is done.
 
-    def __init__(self) -> None:
+    Args:
+        patience: the kernel ends the process this long after a signal [s]; 0: never.
+    """
+
+    def __init__(self, patience: int = _PATIENCE) -> None:
         self.code: int | None = None
+        self._patience = patience
 
     def __call__(self, code: int = 0) -> None:
         if self.code is None:
             self.code = code
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        signal.alarm(_PATIENCE)
+        signal.alarm(self._patience)
         self()
 
-    def listen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+    def listen(self, *more: signal.Signals) -> None:
+        """Take SIGINT, SIGTERM and `more` as a wish to end; in the main thread only."""
+        for number in (signal.SIGINT, signal.SIGTERM, *more):
             signal.signal(number, self._on_signal)
 
 

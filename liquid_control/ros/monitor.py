@@ -1,0 +1,98 @@
+"""What the supervisor hears of a run while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from liquid_control.data.messages import read_named_vector
+from liquid_control.ros.conversion import nanoseconds
+from liquid_control.ros.runtime import COMMAND
+
+__all__ = ["Monitor"]
+
+# Frames that rate and latency on the screen are taken from; two seconds at 30 Hz.
+_RECENT = 60
+
+
+class Monitor(Node):
+    """Subscribes the policy's and the simulator's vectors and keeps their last values.
+
+    Attributes:
+        decision, state, neurons: last values by name.
+        asked_speed, speed: forward speed before and after the safety node [m/s].
+        frames: decisions heard.
+        moving: decisions heard after the first that moved the car.
+        begin, now: stamps of the first decision that moved the car and of the last [s].
+    """
+
+    def __init__(self) -> None:
+        super().__init__("supervisor")
+        self.decision: Mapping[str, float] = {}
+        self.state: Mapping[str, float] = {}
+        self.neurons: Mapping[str, float] = {}
+        self.expert: Mapping[str, float] = {}
+        self.speed = self.asked_speed = 0.0
+        self.frames = self.crashes = 0
+        self.begin: float | None = None
+        self.now = 0.0
+        self.ages: deque[float] = deque(maxlen=_RECENT)
+        self._arrivals: deque[float] = deque(maxlen=_RECENT)
+        for kind, topic, callback in (
+            (JointState, "policy/decision", self._on_decision),
+            (JointState, "policy/neurons", self._on_neurons),
+            (JointState, "policy/latency", self._on_latency),
+            (JointState, "simulator/state", self._on_state),
+            (JointState, "expert/command", self._on_expert),
+        ):
+            self.create_subscription(kind, topic, callback, 15)
+        self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_safe, COMMAND)
+
+    @property
+    def seconds(self) -> float:
+        """Time on the frames' stamps since the car began to move [s]."""
+        return 0.0 if self.begin is None else self.now - self.begin
+
+    @property
+    def rate(self) -> float:
+        """Decisions per second of wall-clock time over the last ones."""
+        if len(self._arrivals) < 2:
+            return 0.0
+        return (len(self._arrivals) - 1) / max(self._arrivals[-1] - self._arrivals[0], 1e-9)
+
+    @property
+    def latency(self) -> tuple[float, float]:
+        """Median and 99th percentile of frame to command over the last frames [ms]."""
+        if not self.ages:
+            return 0.0, 0.0
+        middle, late = np.percentile(self.ages, [50, 99]) * 1e3
+        return float(middle), float(late)
+
+    def _on_decision(self, message: JointState) -> None:
+        self.decision = read_named_vector(message)
+        self.frames += 1
+        self.now = nanoseconds(message.header.stamp) * 1e-9
+        self.begin = self.now if self.begin is None else self.begin
+        self._arrivals.append(time.monotonic())
+
+    def _on_neurons(self, message: JointState) -> None:
+        self.neurons = read_named_vector(message)
+
+    def _on_latency(self, message: JointState) -> None:
+        self.ages.append(message.position[0])
+
+    def _on_state(self, message: JointState) -> None:
+        self.state = read_named_vector(message)
+        self.crashes = int(self.state["crashes"])
+
+    def _on_expert(self, message: JointState) -> None:
+        self.expert = read_named_vector(message)
+
+    def _on_safe(self, message: TwistStamped) -> None:
+        self.speed = message.twist.linear.x

@@ -1,0 +1,190 @@
+"""Runs nodes as child processes until a run is over, and leaves none behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from liquid_control.errors import InputError
+from liquid_control.ros import processes
+from liquid_control.ros.live import View
+from liquid_control.ros.monitor import Monitor
+from liquid_control.ros.runtime import Stop
+
+__all__ = ["NodePlan", "Outcome", "finish", "new_folder", "supervise"]
+
+# A first decision takes 4 s on a quiet machine, most of it loading PyTorch [s].
+_START_UP = 90.0
+# Without a decision for so long something is wrong, though every process lives [s].
+_SILENCE = 10.0
+# No second copy of each log under a name of ROS's own.
+_QUIET = ("--disable-external-lib-logs",)
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """A node to run. The order of a list of them is the order in which they are stopped.
+
+    Args:
+        name: of the node and of its log file.
+        arguments: what follows `--ros-args`.
+        ends_run: the run is over when this node has ended by itself.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    ends_run: bool = False
+
+
+@dataclass
+class Outcome:
+    """What the supervisor saw of a run."""
+
+    seconds: float = 0.0
+    frames: int = 0
+    crashes: int = 0
+    failures: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def new_folder(root: Path, kind: str) -> Path:
+    """A new folder `<root>/<time>-<kind>` with a folder `log` in it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    stamp = f"{datetime.now():%Y-%m-%d-%H%M%S}-{kind}"
+    for name in (stamp, *(f"{stamp}-{number}" for number in range(2, 100))):
+        try:
+            (root / name / "log").mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InputError(
+                f"The run's folder {root / name} cannot be made ({error.strerror}); give another "
+                "one with --out."
+            ) from error
+        return (root / name).resolve()
+    raise InputError(f"{root} holds a hundred runs of this second; give another --out.")
+
+
+def supervise(
+    nodes: Sequence[NodePlan], folder: Path, title: str, seconds: float | None = None
+) -> Outcome:
+    """Run nodes until `seconds` [s] of frames were decided on, a node ends the run, or Ctrl-C.
+
+    Args:
+        folder: gets the nodes' logs in `log/`.
+        seconds: on the frames' own stamps; None: only a node or Ctrl-C ends the run.
+
+    Raises:
+        InputError: a node refused its input (exit code 2); the sentence is the node's.
+    """
+    asked = Stop(patience=0)
+    asked.listen(signal.SIGHUP)
+    outcome = Outcome()
+    log = folder / "log"
+    os.environ.update(processes.environment(log))
+    children: list[processes.Child] = []
+    try:
+        for node in nodes:
+            module = f"liquid_control.ros.{node.name}_node"
+            arguments = ["--ros-args", *_QUIET, *node.arguments]
+            children.append(
+                processes.start(node.name, module, arguments, os.environ, log, node.ends_run)
+            )
+        # Only now: a process with the middleware's threads is not safe to fork.
+        rclpy.init(args=["--ros-args", *_QUIET], signal_handler_options=SignalHandlerOptions.NO)
+        _watch(children, asked, outcome, title, seconds)
+    finally:
+        rclpy.try_shutdown()
+        refused = [child for child in children if child.code == 2]
+        for child in children:
+            outcome.failures += filter(None, [processes.stop(child)])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if refused:
+        raise InputError(refused[0].last_words().partition(": ")[2] or refused[0].last_words())
+    outcome.failures += [
+        f"{child.name} ended with {_end(child)}: {child.last_words()}"
+        for child in children
+        if child.code and not any(child.name in failure for failure in outcome.failures)
+    ]
+    return outcome
+
+
+def _watch(
+    children: list[processes.Child],
+    asked: Stop,
+    outcome: Outcome,
+    title: str,
+    seconds: float | None,
+) -> None:
+    monitor = Monitor()
+    executor = SingleThreadedExecutor()
+    executor.add_node(monitor)
+    started = heard = time.monotonic()
+    try:
+        with View(title, seconds) as view:
+            while asked.code is None:
+                frames = monitor.frames
+                executor.spin_once(timeout_sec=0.05)
+                now = time.monotonic()
+                heard = now if monitor.frames != frames else heard
+                view.update(monitor)
+                ended = [child for child in children if child.code is not None]
+                if ended:
+                    outcome.failures += [
+                        f"{child.name} ended by {_end(child)} during the run: {child.last_words()}"
+                        for child in ended
+                        if child.code or not child.may_end
+                    ]
+                    break
+                if seconds is not None and monitor.seconds >= seconds:
+                    break
+                if now - heard > (_SILENCE if monitor.frames else _START_UP):
+                    outcome.failures.append(
+                        f"No decision for {now - heard:.0f} s, {now - started:.0f} s after the "
+                        "start; see the logs in the run's folder."
+                    )
+                    break
+    finally:
+        outcome.interrupted = asked.code is not None
+        outcome.seconds, outcome.frames = monitor.seconds, monitor.frames
+        outcome.crashes = monitor.crashes
+        monitor.destroy_node()
+
+
+def _end(child: processes.Child) -> str:
+    if child.code is not None and child.code < 0:
+        return signal.Signals(-child.code).name
+    return f"exit code {child.code}"
+
+
+def finish(folder: Path, title: str, outcome: Outcome, report: bool) -> int:
+    """Write the run's report, say how it went and where it lies; the command's exit code."""
+    for failure in outcome.failures:
+        print(failure)
+    if outcome.interrupted:
+        print("Stopped early.")
+    if report and (folder / "bag").is_dir():
+        # Draws with matplotlib and PyAV, which a robot need not have.
+        from liquid_control.evaluation.run_report import write_run
+
+        write_run(folder, title, tuple(outcome.failures))
+    crashes = (
+        "never left the road" if not outcome.crashes else (f"left the road {outcome.crashes} times")
+    )
+    print(f"{title}: {outcome.seconds:.1f} s, {outcome.frames} decisions; {crashes}.")
+    print(folder)
+    return 1 if outcome.failures or outcome.crashes else 0
