@@ -83,8 +83,8 @@ class Dashboard:
         top += 72 if lateral else 0
         groups = list(dict.fromkeys(name.rsplit("_", 1)[0] for name in neurons))
         self.rows: dict[str, tuple[int, int, tuple[int, int, int]]] = {}
-        room = HEIGHT - 28 - (top + 26) - 8 * max(0, len(groups) - 1)
-        pitch = min(18.0, room / max(1, len(neurons)))
+        room = HEIGHT - 20 - (top + 26) - 8 * max(0, len(groups) - 1)
+        pitch = min(22.0, room / max(1, len(neurons)))
         place = top + 26.0
         for group in groups:
             for name in (n for n in neurons if n.rsplit("_", 1)[0] == group):
@@ -125,6 +125,7 @@ class Dashboard:
         edge = SIDE + SIDE_WIDTH
         _figure(canvas, SIDE, f"{reading.time:.2f}", "s")
         if np.isfinite(reading.speed):
+            write(canvas, (SIDE + 150, 82), "speed", MUTED, 13)
             _figure(canvas, SIDE + 150, f"{reading.speed:.1f}", "m/s")
         if np.isfinite(reading.asked):
             text = _number(reading.asked, OUTPUTS.get(reading.output))
@@ -159,7 +160,6 @@ class Dashboard:
             canvas[top : top + BOX[1], LEFT : LEFT + BOX[0]] = PANEL
         write(canvas, (LEFT, 42), fitted(title, BOX[0], 20, True), INK, 20, True)
         write(canvas, (SIDE, 82), "time", MUTED, 13)
-        write(canvas, (SIDE + 150, 82), "speed", MUTED, 13)
         if output:
             _track(canvas, self.gauge_top + 28, 16)
             write(canvas, (SIDE, self.gauge_top + 17), f"{output} asked", MUTED, 13)

@@ -137,10 +137,8 @@ def imitation_over_time(run: RunData) -> Chart | None:
     axes.plot(*_broken(run, run.expert, shown), color=TARGET, linewidth=2.6)
     axes.plot(*_broken(run, run.commands, asked), color=ASKED, linewidth=1.2)
     axes.set_ylim(*limits(np.concatenate([shown, asked]), 0.01))
-    legend = [
-        ("var(--target)", f"{name} of the recording"),
-        ("var(--asked)", "asked by the policy"),
-    ]
+    labels = (f"{name} of the recording", f"{name} asked by the policy")
+    legend = list(zip(("var(--target)", "var(--asked)"), labels, strict=True))
     title = f"{name.capitalize()} beside the recording"
     return _over_time(run, figure, title, _left(name), legend)
 

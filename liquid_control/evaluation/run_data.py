@@ -57,13 +57,14 @@ class Series:
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Values (N,) of one name; KeyError where there is none."""
-        if name not in self.names:
+        values = self.get(name)
+        if values is None:
             raise KeyError(name)
-        return self.values[:, self.names.index(name)]
+        return values
 
     def get(self, name: str) -> np.ndarray | None:
         """Values (N,) of one name, None where there is none."""
-        return self[name] if name in self else None
+        return self.values[:, self.names.index(name)] if name in self.names else None
 
     def at(self, stamps: np.ndarray) -> Series:
         """The rows with exactly these stamps, NaN where there is none."""

@@ -16,7 +16,7 @@ from liquid_control.command import CURVATURE, STEERING
 from liquid_control.evaluation.dashboard import HEIGHT, OUTPUTS, WIDTH, Dashboard, Reading
 from liquid_control.evaluation.run_data import RunData, Series, View
 
-__all__ = ["Still", "write_video"]
+__all__ = ["Film", "Still", "write_video"]
 
 CLOCK = 90_000  # ticks per second, the usual clock of MPEG streams
 LONGEST_STEP_S = 1.0
@@ -35,28 +35,39 @@ class Still:
     attended: bool
 
 
+@dataclass(frozen=True)
+class Film:
+    """A written video: its stills, and where its seconds lie in the run.
+
+    Args:
+        stills: frames spread evenly over the run.
+        sync: pairs of video time and run time [s]; both go on at one rate until the next pair.
+    """
+
+    stills: tuple[Still, ...]
+    sync: tuple[tuple[float, float], ...]
+
+
 def write_video(
     path: Path, run: RunData, views: Iterable[View], title: str, stills: int = 8
-) -> list[Still]:
+) -> Film:
     """Write the video with one picture per camera frame, and pick stills evenly over the run.
 
     Pictures last as long as their stamps say, at most `LONGEST_STEP_S`, so that a gap in a
-    recording does not freeze the video. With no view nothing is written.
-
-    Returns:
-        The stills, of the overlay or, where there is none, of the camera.
+    recording does not freeze the video. With no view nothing is written. Stills show the overlay
+    or, where there is none, the camera.
     """
     read = _readings(run)
     board = _dashboard(run, title)
-    wanted = set(
-        np.linspace(0, len(run.frames) - 1, min(stills, len(run.frames))).round().astype(int)
-    )
+    count = len(run.frames)
+    wanted = set(np.linspace(0, count - 1, min(stills, count)).round().astype(int).tolist())
     kept: list[Still] = []
     attention, attention_time = None, -np.inf
-    film = None
+    writer = None
+    sync: list[tuple[float, float]] = []
     try:
         for number, view in enumerate(views):
-            film = film or _Film(path)
+            writer = writer or _Writer(path)
             reading = read(view.stamp)
             if view.attention is not None:
                 attention, attention_time = view.attention, reading.time
@@ -64,18 +75,20 @@ def write_video(
                 attention = None
             held = attention is not None and view.attention is None
             shown = reading if not held else _held(reading, attention_time)
-            film.add(board.draw(view.camera, attention, shown), view.stamp)
+            seconds = writer.add(board.draw(view.camera, attention, shown), view.stamp)
+            if not sync or abs(reading.time - sync[-1][1] - (seconds - sync[-1][0])) > 0.01:
+                sync.append((seconds, reading.time))
             if number in wanted:
                 attended = view.attention is not None
                 image = view.attention if attended else view.camera
                 kept.append(Still(reading.time, reading.asked, reading.output, image, attended))
     finally:
-        if film is not None:
-            film.close()
-    return kept
+        if writer is not None:
+            writer.close()
+    return Film(tuple(kept), tuple(sync))
 
 
-class _Film:
+class _Writer:
     """An H.264 file with the timing of stamps."""
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +104,8 @@ class _Film:
         context.color_primaries = context.color_trc = 1  # BT.709: those of sRGB
         self.ticks, self.stamp = 0, None
 
-    def add(self, image: np.ndarray, stamp: int) -> None:
+    def add(self, image: np.ndarray, stamp: int) -> float:
+        """Append a picture; the time at which the video shows it [s]."""
         if self.stamp is not None:
             step = np.clip((stamp - self.stamp) / 1e9, 1e-3, LONGEST_STEP_S)
             self.ticks += round(float(step) * CLOCK)
@@ -102,6 +116,7 @@ class _Film:
         frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.MPEG
         frame.pts, frame.time_base = self.ticks, Fraction(1, CLOCK)
         self.file.mux(self.stream.encode(frame))
+        return self.ticks / CLOCK
 
     def close(self) -> None:
         self.file.mux(self.stream.encode(None))
@@ -150,7 +165,10 @@ def _readings(run: RunData):
             whose = "human" if output == STEERING.name else "expert"
             marks.append((whose, value("expert", output, row), "target"))
         speed = value("state", "speed", row)
-        neurons = joined.get("neurons")
+        states = None
+        if "neurons" in joined:
+            names, values = joined["neurons"].names, joined["neurons"].values[row]
+            states = dict(zip(names, values, strict=True))
         return Reading(
             time=float(run.seconds(stamp)),
             output=output,
@@ -159,9 +177,7 @@ def _readings(run: RunData):
             speed=value("odometry", "speed", row) if np.isnan(speed) else speed,
             lateral_error=value("state", "lateral_error", row),
             off_road=any(0 <= stamp - fall <= OFF_ROAD_SHOWN_S * 1e9 for fall in falls),
-            neurons=None
-            if neurons is None
-            else dict(zip(neurons.names, neurons.values[row], strict=True)),
+            neurons=states,
         )
 
     return read

@@ -1,0 +1,57 @@
+"""How a policy's commands compare with recorded ones when it does not drive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from liquid_control.data.drive import Drive
+from liquid_control.data.sequences import elapsed_times
+from liquid_control.policy import Policy
+
+__all__ = ["OpenLoop", "open_loop"]
+
+BATCH = 64  # frames a call of the head
+
+
+@dataclass(frozen=True)
+class OpenLoop:
+    """Commands of a policy beside the recorded ones, both (frames, outputs), physical units."""
+
+    names: tuple[str, ...]
+    commands: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def summary(self) -> dict[str, dict[str, float]]:
+        """For each output: mse, mse_of_zero (always 0), mae, correlation (NaN for constants)."""
+        figures = {}
+        for index, name in enumerate(self.names):
+            asked, human = self.commands[:, index], self.labels[:, index]
+            varies = asked.std() > 0 and human.std() > 0
+            figures[name] = {
+                "mse": float(np.mean((asked - human) ** 2)),
+                "mse_of_zero": float(np.mean(human**2)),
+                "mae": float(np.mean(np.abs(asked - human))),
+                "correlation": float(np.corrcoef(asked, human)[0, 1]) if varies else float("nan"),
+                "frames": len(asked),
+            }
+        return figures
+
+
+@torch.inference_mode()
+def open_loop(policy: Policy, drives: Sequence[Drive]) -> OpenLoop:
+    """Run a policy over recordings as a node would: state carried on, reset after every gap."""
+    commands, labels = [], []
+    for drive in drives:
+        elapsed = torch.from_numpy(elapsed_times(drive))
+        for start, stop in drive.runs():
+            rows = (drive.frames[row : min(row + BATCH, stop)] for row in range(start, stop, BATCH))
+            features = torch.cat([policy.features(torch.from_numpy(np.array(r))) for r in rows])
+            asked, _ = policy.forward_features(features[None], None, elapsed[None, start:stop])
+            commands.append(policy.spec.clip(asked[0].float().numpy()))
+            labels.append(drive.labels[start:stop])
+    return OpenLoop(policy.spec.names, np.concatenate(commands), np.concatenate(labels))

@@ -1,0 +1,271 @@
+"""`report.html`: one file with everything in it, for people; fetches nothing, light and dark."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from liquid_control.evaluation.figure_road import ERROR_END_M
+from liquid_control.evaluation.figure_style import ERROR_MAP
+from liquid_control.evaluation.figures import Chart
+from liquid_control.evaluation.page_style import SCRIPT, STYLE
+from liquid_control.evaluation.run_results import UNITS
+from liquid_control.evaluation.video import Film, Still
+
+__all__ = ["Figures", "render"]
+
+EMBED_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the page shows; None where the run has no data for it."""
+
+    road: Chart | None
+    over_time: tuple[Chart, ...]
+    scatter: Chart | None
+    latency: Chart | None
+    neurons: Chart | None
+
+
+def render(results: dict, figures: Figures, film: Film | None, video: Path | None) -> str:
+    """The page as text.
+
+    Args:
+        results: as in `results.json`, with "title", "ok", "verdict", "facts" and "software".
+        figures: the charts.
+        film: stills and timing of the video, None without frames.
+        video: where the video lies now; embedded if it is smaller than 8 MB, linked otherwise.
+    """
+    title = escape(results["title"])
+    parts = [_header(results), _cards(results), _video(film, video), _road(figures.road)]
+    parts += [_chart(chart) for chart in figures.over_time]
+    parts.append(_chart(figures.neurons))
+    parts.append(_pair(_chart(figures.scatter), _chart(figures.latency)))
+    parts += [_stills(film), _missing(results["missing"]), _tables(results)]
+    body = "\n".join(part for part in parts if part)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n"
+        f"<footer>{escape(results['written'])}</footer>\n</main>\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def _header(results: dict) -> str:
+    kinds = {"drive": "Closed-loop drive", "replay": "Replay of a recording"}
+    kind = kinds.get(results["kind"], "Recording")
+    state, word = ("", "Passed") if results["ok"] else (" failed", "Failed")
+    return (
+        f'<header>\n<p class="kicker">liquid_control · {kind}</p>\n'
+        f"<h1>{escape(results['title'])}</h1>\n"
+        f'<p class="verdict{state}"><b>{word}</b><span>{escape(results["verdict"])}</span></p>\n'
+        "</header>"
+    )
+
+
+def _cards(results: dict) -> str:
+    frames, lateral = results["frames"], results["lateral_error_m"]
+    cards: list[tuple[str, str, str, str, bool]] = []
+    for name, figure in results["imitation"].items():
+        unit = UNITS.get(name, "")
+        unit = f"({unit})²" if unit not in ("", "1") else ""
+        zero = f"always 0: {figure['mse_always_zero']:.3g}"
+        cards.append((f"MSE of {name}", f"{figure['mse']:.3g}", unit, zero, False))
+        if figure["correlation"] is not None:
+            over = f"over {figure['frames']:,} frames"
+            cards.append((f"Correlation, {name}", f"{figure['correlation']:.3f}", "", over, False))
+    if results["distance_m"] is not None:
+        speed = results["mean_speed_m_s"]
+        note = "" if speed is None else f"at {speed:.1f} m/s on average"
+        cards.append(("Distance", f"{results['distance_m']:.0f}", "m", note, False))
+    cards.append(("Time", f"{results['duration_s']:.1f}", "s", "of camera frames", False))
+    if results["crashes"] is not None:
+        lanes = results["lane_departures"]
+        note = "" if lanes is None else f"lane departures: {lanes}"
+        cards.append(("Crashes", str(results["crashes"]), "", note, results["crashes"] > 0))
+    if lateral:
+        note = f"mean; at most {lateral['max_abs']:.2f} m"
+        cards.append(("Lateral error", f"{lateral['mean_abs']:.2f}", "m", note, False))
+    if latency := results["frame_to_command_ms"]:
+        note = f"median; p99 {latency['p99']:.1f} ms"
+        cards.append(("Frame to command", f"{latency['p50']:.1f}", "ms", note, False))
+    lost = f"missing: {frames['missing']}, unanswered: {frames['unanswered']}"
+    cards.append(("Camera frames", f"{frames['camera']:,}", "", lost, False))
+    items = "\n".join(_card(*card) for card in cards)
+    return f'<dl class="cards">\n{items}\n</dl>'
+
+
+def _card(label: str, value: str, unit: str, note: str, alarm: bool) -> str:
+    kind = ' class="alarm"' if alarm else ""
+    small = f" <small>{unit}</small>" if unit else ""
+    return (
+        f"<div><dt>{escape(label)}</dt><dd{kind}>{value}{small}</dd><dd>{escape(note)}</dd></div>"
+    )
+
+
+def _video(film: Film | None, video: Path | None) -> str:
+    if film is None or video is None:
+        return ""
+    size = video.stat().st_size
+    if size < EMBED_BYTES:
+        source = _data("video/mp4", video.read_bytes())
+        note = f"Also beside this page as {video.name}."
+    else:
+        source = video.name
+        note = f"Played from {video.name} beside this page ({size / 1e6:.0f} MB)."
+    sync = escape(json.dumps([[round(a, 4), round(b, 4)] for a, b in film.sync]), quote=True)
+    return (
+        '<section>\n<div class="head"><h2>What the policy saw and attended to</h2></div>\n'
+        f'<p class="note">{note} A click on a chart over time seeks to that moment.</p>\n'
+        f'<video controls muted playsinline preload="metadata" data-sync="{sync}" '
+        f'src="{source}"></video>\n</section>'
+    )
+
+
+def _chart(chart: Chart | None, extra: str = "") -> str:
+    if chart is None:
+        return ""
+    keys = "".join(
+        f'<span><i style="background: {color}"></i>{escape(label)}</span>'
+        for color, label in chart.legend
+    )
+    timed, cursor = "", ""
+    if chart.axes and chart.span:
+        timed = (
+            f' class="timed" data-left="{chart.axes[0]:.5f}" data-right="{chart.axes[1]:.5f}" '
+            f'data-begin="{chart.span[0]:.4f}" data-end="{chart.span[1]:.4f}"'
+        )
+        cursor = '<span class="cursor"></span>'
+    note = f'<p class="note">{escape(chart.note)}</p>\n' if chart.note else ""
+    wide = " wide" if chart.axes else ""
+    return (
+        f'<section>\n<div class="head"><h2>{escape(chart.title)}</h2>'
+        f'<div class="legend">{keys}{extra}</div></div>\n{note}'
+        f'<div class="plot{wide}"><div{timed}>{chart.svg}{cursor}</div></div>\n</section>'
+    )
+
+
+def _road(chart: Chart | None) -> str:
+    if chart is None:
+        return ""
+    if chart.legend:
+        return _chart(chart)
+    stops = ", ".join(_hex(ERROR_MAP(share)) for share in np.linspace(0, 1, 5))
+    ramp = (
+        f'<span>lateral error 0 m <i class="ramp" style="margin: 0 5px; background: '
+        f'linear-gradient(90deg, {stops})"></i> {ERROR_END_M:g} m and more</span>'
+    )
+    return _chart(chart, ramp)
+
+
+def _pair(left: str, right: str) -> str:
+    both = left and right
+    return f'<div class="pair">\n{left}\n{right}\n</div>' if both else left or right
+
+
+def _stills(film: Film | None) -> str:
+    if film is None or not film.stills:
+        return ""
+    attended = all(still.attended for still in film.stills)
+    title = "Attention through the run" if attended else "Frames through the run"
+    note = (
+        "VisualBackProp: red parts of the picture moved the convolutions the most."
+        if attended
+        else "No attention was recorded for some of these frames; those show the camera alone."
+    )
+    figures = "\n".join(_still(still) for still in film.stills)
+    return (
+        f'<section>\n<div class="head"><h2>{title}</h2></div>\n<p class="note">{note}</p>\n'
+        f'<div class="stills">\n{figures}\n</div>\n</section>'
+    )
+
+
+def _still(still: Still) -> str:
+    rows, columns = still.image.shape[:2]
+    scale = max(1, round(480 / columns))
+    size = (columns * scale, rows * scale)
+    image = cv2.resize(still.image, size, interpolation=cv2.INTER_CUBIC)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 86]
+    data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
+    text = f"<b>{still.time:.1f} s</b>"
+    if np.isfinite(still.command):
+        unit = UNITS.get(still.output, "")
+        number = f"{still.command:+.3f}".replace("-", "−")
+        text += f" · {escape(still.output)} {number} {'' if unit == '1' else escape(unit)}"
+    alt = f"Frame at {still.time:.1f} s"
+    source = _data("image/jpeg", data)
+    return f'<figure><img src="{source}" alt="{alt}"><figcaption>{text}</figcaption></figure>'
+
+
+def _missing(sentences: dict[str, str]) -> str:
+    if not sentences:
+        return ""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences.values())
+    return (
+        '<section>\n<div class="head"><h2>What this bag does not hold</h2></div>\n'
+        f"<ul>\n{items}\n</ul>\n</section>"
+    )
+
+
+def _tables(results: dict) -> str:
+    frames, safety = results["frames"], results["safety"]
+    numbers: dict[str, str] = {}
+    for name, figure in results["commands"].items():
+        unit = "" if figure["unit"] in ("", "1") else f" {figure['unit']}"
+        numbers[f"{name.capitalize()} asked, smallest to largest"] = (
+            f"{figure['min']:.3f} to {figure['max']:.3f}{unit}".replace("-", "−")
+        )
+        numbers[f"{name.capitalize()} asked, mean change per frame"] = (
+            f"{figure['mean_abs_step']:.4f}{unit}"
+        )
+    if heading := results["heading_error_rad"]:
+        numbers["Heading error, mean and largest"] = (
+            f"{heading['mean_abs']:.3f} and {heading['max_abs']:.3f} rad"
+        )
+    if inference := results["inference_ms"]:
+        numbers["Inference, median and p99"] = (
+            f"{inference['p50']:.1f} and {inference['p99']:.1f} ms"
+        )
+    if frames["period_ms"]:
+        numbers["Camera period"] = f"{frames['period_ms']:.1f} ms"
+    numbers["Decisions recorded"] = f"{frames['decisions']:,}"
+    numbers["Frames before the first decision"] = f"{frames['before_policy']:,}"
+    numbers["Frames that no decision answers"] = f"{frames['unanswered']:,}"
+    numbers["Hidden state started afresh"] = f"{frames['resets']:,} times"
+    if safety:
+        numbers["Commands that the safety node changed"] = (
+            f"{safety['changed']:,} of {safety['passed_on']:,}"
+        )
+    facts = _table("The run", results["facts"] | _software(results["software"]))
+    return _pair(facts, _table("In numbers", numbers))
+
+
+def _software(versions: dict[str, str]) -> dict[str, str]:
+    return {"Software": ", ".join(f"{name} {version}" for name, version in versions.items())}
+
+
+def _table(title: str, rows: dict[str, str]) -> str:
+    lines = "\n".join(
+        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return (
+        f'<section>\n<div class="head"><h2>{title}</h2></div>\n'
+        f"<table>\n{lines}\n</table>\n</section>"
+    )
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _hex(color: tuple) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in color[:3])

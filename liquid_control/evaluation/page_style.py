@@ -1,0 +1,148 @@
+"""Style sheet and script of a run report. They stand in the page, so nothing is ever fetched."""
+
+__all__ = ["SCRIPT", "STYLE"]
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
+  --page: #f5f5f2; --paper: #ffffff; --ink: #1b2127; --muted: #5c6873; --rule: #e1e3e0;
+  --asked: #d4590f; --driven: #0e7c6b; --target: #a9b3bd; --bad: #c3263b; --good: #0e7c6b;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #101417; --paper: #171c21; --ink: #e9edf0; --muted: #95a2ae; --rule: #2c343c;
+    --asked: #ff9250; --driven: #4fcab6; --target: #66737f; --bad: #ff7272; --good: #4fcab6;
+  }
+}
+* { box-sizing: border-box; }
+body {
+  margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.5 var(--sans); font-variant-numeric: tabular-nums;
+}
+main { max-width: 1104px; margin: 0 auto; padding: 40px 32px 64px; }
+.kicker { margin: 0; color: var(--muted); font-size: 13px; }
+h1 { margin: 4px 0 14px; font-size: 30px; line-height: 1.2; font-weight: 650; }
+h2 { margin: 0; font-size: 17px; font-weight: 650; }
+.verdict { display: flex; gap: 12px; align-items: baseline; margin: 0; font-size: 17px; }
+.verdict b {
+  flex: none; padding: 2px 11px; border-radius: 999px; font-size: 13px; font-weight: 650;
+  color: var(--paper); background: var(--good);
+}
+.verdict.failed b { background: var(--bad); }
+.cards {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(158px, 1fr)); gap: 1px;
+  margin: 28px 0 0; border: 1px solid var(--rule); border-radius: 10px; overflow: hidden;
+  background: var(--rule);
+}
+.cards > div { padding: 14px 18px 13px; background: var(--paper); }
+.cards dt { color: var(--muted); font-size: 13px; }
+.cards dd { margin: 0; }
+.cards dd:first-of-type { font-size: 26px; line-height: 1.3; font-weight: 650; }
+.cards dd small { margin-left: 3px; font-size: 14px; font-weight: 400; color: var(--muted); }
+.cards dd.alarm { color: var(--bad); }
+.cards dd + dd { color: var(--muted); font-size: 13px; }
+section {
+  margin-top: 20px; padding: 20px 24px 22px; background: var(--paper);
+  border: 1px solid var(--rule); border-radius: 10px;
+}
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 20px; }
+.pair > section { min-width: 0; }
+.head { display: flex; flex-wrap: wrap; gap: 4px 22px; align-items: baseline; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 13px; color: var(--muted); }
+.legend i {
+  display: inline-block; width: 16px; height: 3px; margin-right: 7px; vertical-align: middle;
+  border-radius: 2px;
+}
+.legend .ramp { width: 120px; height: 8px; }
+.note { margin: 2px 0 0; color: var(--muted); font-size: 13px; }
+.plot { position: relative; margin: 12px 0 0; overflow-x: auto; }
+.plot > div { position: relative; }
+.plot svg { display: block; width: 100%; height: auto; }
+.plot svg * { stroke-linejoin: round; }
+.plot svg image { image-rendering: pixelated; }
+.wide > div { min-width: 640px; }
+.cursor {
+  position: absolute; top: 0; bottom: 0; width: 1px; background: var(--ink); opacity: .55;
+  pointer-events: none; display: none;
+}
+.cursor::after {
+  content: attr(data-time); position: absolute; top: 0; left: 5px; padding: 0 5px; font-size: 12px;
+  white-space: nowrap; color: var(--paper); background: var(--ink); border-radius: 3px;
+}
+.cursor.flip::after { left: auto; right: 5px; }
+.timed { cursor: crosshair; }
+video { display: block; width: 100%; margin-top: 14px; border-radius: 6px; background: #101418; }
+.stills {
+  display: grid; grid-template-columns: repeat(4, 1fr); gap: 16px; margin-top: 14px;
+}
+.stills figure { margin: 0; }
+.stills img { display: block; width: 100%; border-radius: 4px; }
+.stills figcaption { margin-top: 5px; font-size: 13px; color: var(--muted); }
+.stills b { color: var(--ink); font-weight: 600; }
+table { width: 100%; border-collapse: collapse; margin-top: 10px; font-size: 14px; }
+th, td { padding: 6px 0; border-top: 1px solid var(--rule); text-align: left; font-weight: 400; }
+tr:first-child > * { border-top: 0; }
+th { width: 46%; padding-right: 16px; color: var(--muted); vertical-align: top; }
+td { overflow-wrap: anywhere; }
+td code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+ul { margin: 8px 0 0; padding-left: 20px; }
+footer { margin-top: 28px; color: var(--muted); font-size: 13px; }
+a { color: inherit; }
+@media (max-width: 760px) {
+  main { padding: 24px 14px 40px; }
+  section { padding: 16px 14px; }
+  .pair { grid-template-columns: 1fr; }
+  .stills { grid-template-columns: 1fr 1fr; }
+}
+@media print {
+  section, .stills figure { break-inside: avoid; }
+  video { display: none; }
+}
+"""
+
+# One time line: pointing at a chart shows that moment in all of them, a click seeks the video, and
+# the playing video moves the line. `sync` maps the video's seconds to the run's piece by piece, as
+# long gaps of a recording are shortened in the video.
+SCRIPT = """
+const plots = [...document.querySelectorAll(".timed")];
+const video = document.querySelector("video");
+const sync = video ? JSON.parse(video.dataset.sync) : [];
+function show(time) {
+  for (const plot of plots) {
+    const d = plot.dataset, line = plot.querySelector(".cursor");
+    const share = (time - d.begin) / (d.end - d.begin);
+    line.style.display = share >= 0 && share <= 1 ? "block" : "none";
+    line.style.left = 100 * (+d.left + share * (d.right - d.left)) + "%";
+    line.dataset.time = time.toFixed(2) + " s";
+    line.classList.toggle("flip", share > 0.85);
+  }
+}
+function timeAt(plot, event) {
+  const box = plot.getBoundingClientRect(), d = plot.dataset;
+  const share = ((event.clientX - box.left) / box.width - d.left) / (d.right - d.left);
+  return +d.begin + Math.min(1, Math.max(0, share)) * (d.end - d.begin);
+}
+function toRun(seconds) {
+  const [at, run] = sync.filter(([at]) => at <= seconds + 1e-6).pop() || [0, 0];
+  return run + seconds - at;
+}
+function toVideo(time) {
+  const [at, run] = sync.filter(([, run]) => run <= time + 1e-6).pop() || [0, 0];
+  return at + time - run;
+}
+for (const plot of plots) {
+  plot.addEventListener("pointermove", event => show(timeAt(plot, event)));
+  plot.addEventListener("click", event => {
+    if (video) video.currentTime = Math.max(0, toVideo(timeAt(plot, event)));
+  });
+}
+if (video) {
+  const follow = () => {
+    show(toRun(video.currentTime));
+    if (!video.paused) requestAnimationFrame(follow);
+  };
+  video.addEventListener("play", follow);
+  video.addEventListener("seeked", follow);
+}
+"""

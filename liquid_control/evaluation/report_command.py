@@ -1,0 +1,67 @@
+"""`liquid-control report RUN`: write a run's results, video and page again from its bag."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from liquid_control.errors import InputError
+from liquid_control.evaluation.run_report import write_run
+
+__all__ = ["report"]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What an earlier report was told by the command that made the run."""
+
+    title: str
+    facts: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    versions: dict[str, str] | None = None
+
+
+def report(run: Annotated[Path, tyro.conf.Positional], output: Path | None = None) -> int:
+    """Write results.json, attention.mp4 and report.html from a bag.
+
+    Args:
+        run: a run folder (with a folder `bag` in it), or a bag.
+        output: folder to write into; by default the run folder, or for a bag of another name
+            `<bag>-report` beside it.
+
+    Returns:
+        0; the exit code says whether the report was written, not how the run went.
+    """
+    bag = run / "bag" if (run / "bag").exists() else run
+    if output is None:
+        output = bag.parent if bag.name == "bag" else bag.with_name(f"{bag.stem}-report")
+    told = _told(output, title=f"Run {output.resolve().name}" if bag.name == "bag" else bag.name)
+    results = write_run(
+        output,
+        title=told.title,
+        facts=told.facts or {"Bag": str(bag)},
+        failures=told.failures,
+        bag=bag,
+        versions=told.versions,
+    )
+    print(results["verdict"])
+    print(f"Report: {output / 'report.html'}")
+    return 0
+
+
+def _told(folder: Path, title: str) -> _Told:
+    """Title, facts, failures and versions of the results that lie in `folder`, if any."""
+    path = folder / "results.json"
+    if not path.is_file():
+        return _Told(title)
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        return _Told(old["title"], old["facts"], old["failures"], old["software"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not the results of a run ({error}); remove it or give another --output."
+        ) from error
