@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal
 
 from liquid_control import models
-from liquid_control.doctor import opengl
 from liquid_control.errors import InputError
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
-__all__ = ["drive", "nodes"]
+__all__ = ["check_world", "drive", "nodes"]
 
 
 def drive(
@@ -48,9 +49,7 @@ def drive(
     parameters = models.share() / "config" / "drive.yaml" if params is None else params
     if not parameters.is_file():
         raise InputError(f"No parameter file {parameters}; give an existing one with --params.")
-    screen = opengl()
-    if not screen.works:
-        raise InputError(f"The simulator cannot draw: {screen.found}; {screen.mend}.")
+    check_world(world)
     run = new_folder(out, "drive")
     plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag")
     title = f"{folder.name} drives {world}, seed {seed}"
@@ -58,17 +57,34 @@ def drive(
     return finish(run, title, outcome, report)
 
 
+def check_world(world: str) -> None:
+    """Draw a world's first frame in a process of its own: a graphics driver may end it.
+
+    Raises:
+        InputError: it cannot be drawn; the sentence says why.
+    """
+    code = "import liquid_control.ros.simulator_node as s, sys; sys.exit(s.draw_once(sys.argv[1]))"
+    command = [sys.executable, "-c", code, world]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"The world {world} drew no frame within 120 s; `liquid-control doctor` looks for why."
+        ) from error
+    said = (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1]
+    if done.returncode == 2:
+        raise InputError(said)
+    if done.returncode:
+        raise InputError(
+            f"The world {world} cannot be drawn ({said}); `liquid-control doctor` looks for why."
+        )
+
+
 def nodes(
     model: Path, world: str, seed: int, mode: str, parameters: Path, bag: Path
 ) -> list[NodePlan]:
     """The nodes of a drive, in the order in which they are stopped."""
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
-    camera = [
-        "-r",
-        "image:=camera/image_raw",
-        "-r",
-        "image/compressed:=camera/image_raw/compressed",
-    ]
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
     # In lockstep the world waits for the machine, so a slow one is no reason to stop the car.
     safety = ["-p", "timeout:=1.0"] if mode == "lockstep" else []

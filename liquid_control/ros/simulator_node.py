@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
@@ -28,7 +29,7 @@ from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, run
 from liquid_control.ros.transforms import Transforms
 
-__all__ = ["SimulatorNode", "main"]
+__all__ = ["SimulatorNode", "draw_once", "main"]
 
 # Longer than any policy's `max_gap` should be [ns].
 _PAUSE = 1_000_000_000
@@ -219,7 +220,19 @@ class SimulatorNode(Node):
         self._environment.close()
 
 
-def _make(world: str) -> tuple[object, float]:
+def draw_once(world: str) -> int:
+    """Draw a world's first frame; exit code 0, or 2 with the reason on stderr."""
+    try:
+        environment, _ = _make(world)
+        environment.reset(seed=0)
+        environment.close()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _make(world: str) -> tuple[Any, float]:
     """The world and the vertical field of view of its camera [rad]."""
     import gymnasium
 

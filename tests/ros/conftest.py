@@ -1,0 +1,159 @@
+"""Real nodes in processes of their own, on a ROS domain of their own, and one node that listens.
+
+Nothing waits for a fixed time: `Probe.wait` spins until a condition holds. Its 20 s are for a busy
+machine; on a quiet one discovery takes less than one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+import torch
+from geometry_msgs.msg import TwistStamped
+from rclpy.client import Client
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from liquid_control.command import CURVATURE, SPEED, CommandSpec
+from liquid_control.policy import Policy
+from liquid_control.ros import conversion, processes
+from liquid_control.ros.runtime import COMMAND, SENSOR
+
+PATIENCE = 20.0
+MARK = "LIQUID_CONTROL_TEST"
+
+
+class Probe(Node):
+    """Listens to any topic, publishes frames and commands, calls services."""
+
+    def __init__(self) -> None:
+        super().__init__("probe")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
+        self._outs: dict[str, object] = {}
+
+    def listen(self, kind: type, topic: str, qos: QoSProfile | int = 50) -> list:
+        """A list that grows with every message."""
+        heard: list = []
+        self.create_subscription(kind, topic, heard.append, qos)
+        return heard
+
+    def wait(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds} s"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def out(self, kind: type, topic: str, qos: QoSProfile, listeners: int = 1):
+        """A publisher that somebody listens to."""
+        if topic not in self._outs:
+            self._outs[topic] = self.create_publisher(kind, topic, qos)
+            self.wait(lambda: self._outs[topic].get_subscription_count() >= listeners)
+        return self._outs[topic]
+
+    def send_frame(self, pixels: np.ndarray, stamp_ns: int, topic: str = "image") -> None:
+        message = conversion.image(pixels, stamp_ns, "camera")
+        self.out(type(message), topic, SENSOR).publish(message)
+
+    def send_command(self, speed: float, yaw_rate: float = 0.0, stamp_ns: int = -1) -> None:
+        now = self.get_clock().now().nanoseconds if stamp_ns < 0 else stamp_ns
+        message = conversion.twist_stamped(speed, yaw_rate, now)
+        self.out(TwistStamped, "cmd_vel", COMMAND).publish(message)
+
+    def call(self, kind: type, service: str, request: object):
+        client: Client = self.create_client(kind, service)
+        self.wait(client.service_is_ready)
+        answer = client.call_async(request)
+        self.wait(answer.done)
+        return answer.result()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _domain() -> None:
+    os.environ["ROS_DOMAIN_ID"] = str(processes.free_domain())
+    os.environ[MARK] = uuid.uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def spec() -> CommandSpec:
+    return CommandSpec((CURVATURE,))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, spec: CommandSpec) -> Path:
+    """An untrained policy; its speed is a parameter, so that it always drives."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "untrained"
+    Policy(spec).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def driver_with_speed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "with_speed"
+    Policy(CommandSpec((CURVATURE, SPEED))).save(folder)
+    return folder
+
+
+@pytest.fixture
+def probe(_domain: None) -> Iterator[Probe]:
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = Probe()
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., processes.Child]]:
+    """Starts nodes by name; ends them after the test, whatever happened."""
+    children: list[processes.Child] = []
+
+    def start_node(name: str, *arguments: str) -> processes.Child:
+        module = f"liquid_control.ros.{name}_node"
+        child = processes.start(name, module, ["--ros-args", *arguments], os.environ, tmp_path)
+        children.append(child)
+        return child
+
+    yield start_node
+    for child in children:
+        child.process.kill()
+        child.process.wait()
+
+
+def end(child: processes.Child, *signals: signal.Signals, seconds: float = PATIENCE) -> int:
+    """Send signals to a node and return its exit code."""
+    for number in signals:
+        child.process.send_signal(number)
+    return child.process.wait(seconds)
+
+
+def survivors() -> list[str]:
+    """Command lines of this test run's node processes that are alive."""
+    marked = f"{MARK}={os.environ[MARK]}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if marked in (entry / "environ").read_bytes():
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if line:
+                    found.append(line)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
