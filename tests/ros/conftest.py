@@ -135,25 +135,35 @@ def start(tmp_path: Path) -> Iterator[Callable[..., processes.Child]]:
         child.process.wait()
 
 
-def end(child: processes.Child, *signals: signal.Signals, seconds: float = PATIENCE) -> int:
-    """Send signals to a node and return its exit code."""
-    for number in signals:
-        child.process.send_signal(number)
-    return child.process.wait(seconds)
+@pytest.fixture
+def end() -> Callable[..., int]:
+    """Sends signals to a node and returns its exit code."""
+
+    def send(child: processes.Child, *signals: signal.Signals, seconds: float = PATIENCE) -> int:
+        for number in signals:
+            child.process.send_signal(number)
+        return child.process.wait(seconds)
+
+    return send
 
 
-def survivors() -> list[str]:
-    """Command lines of this test run's node processes that are alive."""
+@pytest.fixture
+def survivors() -> Callable[[], list[str]]:
+    """Finds the command lines of this test run's processes that are alive."""
     marked = f"{MARK}={os.environ[MARK]}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if marked in (entry / "environ").read_bytes():
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if line:
-                    found.append(line)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-    return found
+
+    def find() -> list[str]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                if marked in (entry / "environ").read_bytes():
+                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    # A zombie has no command line left: it is gone but for its exit code.
+                    found += [line] if line else []
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        return found
+
+    return find
