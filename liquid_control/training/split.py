@@ -1,0 +1,46 @@
+"""Divide recordings by time: what comes last is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from liquid_control.data.drive import Drive
+
+__all__ = ["split_by_time"]
+
+
+def split_by_time(
+    drives: Sequence[Drive], validation: float, test: float
+) -> tuple[list[Drive], list[Drive], list[Drive]]:
+    """(training, validation, test) parts of drives given in order of time.
+
+    The last share `test` of all frames is the test part and the share `validation` before it the
+    validation part. A drive that holds a border is cut there.
+    """
+    total = sum(len(drive) for drive in drives)
+    borders = [0, round(total * (1 - validation - test)), round(total * (1 - test)), total]
+    parts: tuple[list[Drive], list[Drive], list[Drive]] = ([], [], [])
+    first = 0
+    for drive in drives:
+        for part, low, high in zip(parts, borders[:-1], borders[1:], strict=True):
+            start, stop = np.clip([low - first, high - first], 0, len(drive))
+            if start < stop:
+                part.append(_cut(drive, int(start), int(stop)))
+        first += len(drive)
+    return parts
+
+
+def _cut(drive: Drive, start: int, stop: int) -> Drive:
+    if (start, stop) == (0, len(drive)):
+        return drive
+    rows = slice(start, stop)
+    return replace(
+        drive,
+        stamps=drive.stamps[rows],
+        frames=drive.frames[rows],
+        labels=drive.labels[rows],
+        sessions=drive.sessions[rows],
+    )
