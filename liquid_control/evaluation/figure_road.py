@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 
@@ -20,19 +22,38 @@ from liquid_control.evaluation.figures import WIDTH, Chart
 from liquid_control.evaluation.run_data import RunData
 from liquid_control.evaluation.run_results import falls, set_back
 
-__all__ = ["ERROR_END_M", "road_from_above"]
+__all__ = ["ERROR_END_M", "roads_from_above"]
 
 # A fixed scale lets two reports be compared by eye.
 ERROR_END_M = 1.0
 LEVELS = 12
-MARGIN_M = 14.0
+MARGIN_M = np.array([12.0, 9.0])
+MOST_MAPS = 4
 
 
-def road_from_above(run: RunData) -> Chart | None:
+def roads_from_above(run: RunData) -> tuple[Chart, ...]:
+    """One map per road that was driven, at most `MOST_MAPS`."""
+    drives = _drives(run)
+    maps = [_map(run, drive, number) for number, drive in enumerate(drives[:MOST_MAPS])]
+    if maps and len(drives) > MOST_MAPS:
+        more = f" {len(drives) - MOST_MAPS} more roads were driven after it."
+        maps[-1] = replace(maps[-1], note=maps[-1].note + more)
+    return tuple(maps)
+
+
+@dataclass(frozen=True)
+class _Drive:
+    """The car on one road: stamps (N,), line (N, 2) [m], lateral error (N,) [m] or None."""
+
+    stamps: np.ndarray
+    line: np.ndarray
+    error: np.ndarray | None
+    road: dict[str, np.ndarray]
+
+
+def _map(run: RunData, drive: _Drive, number: int) -> Chart:
     """Map of the driven part, turned so that its longest direction lies horizontally."""
-    stamps, line, error = _driven(run)
-    if line is None or len(line) < 2:
-        return None
+    stamps, line, error = drive.stamps, drive.line, drive.error
     centre = line.mean(axis=0)
     turn = _turn(line - centre)
 
@@ -43,14 +64,15 @@ def road_from_above(run: RunData) -> Chart | None:
     low, high = path.min(axis=0) - MARGIN_M, path.max(axis=0) + MARGIN_M
     low, high = _at_least(low, high, (60.0, 12.0))
     height = float(np.clip(WIDTH * (high[1] - low[1]) / (high[0] - low[0]), 150, 560))
+    scale = max((high[0] - low[0]) / WIDTH, (high[1] - low[1]) / height)
+    low, high = _at_least(low, high, (scale * WIDTH, scale * height))
     figure = canvas(WIDTH, height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
 
-    lines = {key: place(points) for key, points in run.road.items() if len(points) > 1}
+    lines = {key: place(points) for key, points in drive.road.items() if len(points) > 1}
     if "left" in lines and "right" in lines:
         area = np.concatenate([lines["left"], lines["right"][::-1]])
         axes.add_collection(PolyCollection([area], facecolor=RULE, edgecolor="none", alpha=0.75))
@@ -61,35 +83,39 @@ def road_from_above(run: RunData) -> Chart | None:
         axes.add_collection(stroke)
     _mark(axes, path[0], "start", "o", PAPER)
     _mark(axes, path[-1], "end", "s", INK)
-    for stamp in _crashes(run):
+    falls_here = falls(run.state, "off_road")
+    for stamp in () if falls_here is None else falls_here[np.isin(falls_here, stamps)]:
         row = int(np.argmin(np.abs(stamps - stamp)))
         axes.plot(*path[row], "X", color=BAD, markersize=11, mec=PAPER, mew=1.2, zorder=6)
         text = f"off the road at {run.seconds(stamp):.1f} s"
         _label(axes, path[row], text, BAD, above=False)
     _scale_bar(axes, height)
-    known = error is not None
-    note = "Seen from above, turned so that the run lies horizontally."
-    if not run.road:
+    begin, end = run.seconds(stamps[[0, -1]])
+    note = f"From {begin:.1f} s to {end:.1f} s, turned so that the run lies horizontally."
+    if not drive.road:
         note += " The road itself was not recorded."
-    svg = to_svg(figure, "road", "The road from above with the driven line")
-    legend = () if known else (("var(--driven)", "driven line"),)
-    return Chart("Road from above", svg, note, legend)
+    title = "Road from above" if number == 0 else f"Road {number + 1} from above"
+    svg = to_svg(figure, f"road{number + 1}", f"{title} with the driven line")
+    return Chart(title, svg, note, () if error is not None else (("var(--driven)", "driven line"),))
 
 
-def _driven(run: RunData) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Stamps, line (N, 2) and lateral error (N,) of the car; None where unknown."""
-    state = run.state
-    if state is not None and "x" in state and "y" in state:
-        line = np.stack([state["x"], state["y"]], axis=1)
-        error = state.get("lateral_error")
-        stamps = state.stamps
-    elif run.odometry is not None:
-        line = np.stack([run.odometry["x"], run.odometry["y"]], axis=1)
-        stamps, error = run.odometry.stamps, None
-    else:
-        return np.zeros(0, np.int64), None, None
-    known = np.isfinite(line).all(axis=1)
-    return stamps[known], line[known], None if error is None else error[known]
+def _drives(run: RunData) -> list[_Drive]:
+    """The car's ways by the simulator's state, or else by odometry; those of 2 points and more."""
+    drives = []
+    parts = [part for part in run.episodes() if "x" in part and "y" in part]
+    if not parts and run.odometry is not None:
+        parts = [run.odometry]
+    for part in parts:
+        line = np.stack([part["x"], part["y"]], axis=1)
+        known = np.isfinite(line).all(axis=1)
+        if known.sum() < 2:
+            continue
+        error = part.get("lateral_error")
+        starts = [stamp for stamp in run.roads if stamp <= part.stamps[0]]
+        road = run.roads[max(starts, default=next(iter(run.roads)))] if run.roads else {}
+        error = None if error is None else error[known]
+        drives.append(_Drive(part.stamps[known], line[known], error, road))
+    return drives
 
 
 def _turn(points: np.ndarray) -> np.ndarray:
@@ -120,11 +146,6 @@ def _strokes(stamps: np.ndarray, path: np.ndarray, error: np.ndarray | None):
             continue
         color = DRIVEN if error is None else ERROR_MAP((level[start] + 0.5) / LEVELS)
         yield path[start : end + 1], color
-
-
-def _crashes(run: RunData) -> np.ndarray:
-    stamps = falls(run.state, "off_road")
-    return np.zeros(0, np.int64) if stamps is None else stamps
 
 
 def _mark(axes, place: np.ndarray, text: str, marker: str, face: str) -> None:

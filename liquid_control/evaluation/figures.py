@@ -175,8 +175,8 @@ def latency(run: RunData) -> Chart | None:
         return None
     p50, p99 = np.percentile(values, (50, 99))
     end = max(1.25 * p99, 1.0)
-    figure = canvas(500, 300)
-    axes = figure.add_axes((0.11, 0.17, 0.86, 0.68))
+    figure = canvas(500, 380)
+    axes = figure.add_axes((0.11, 0.13, 0.86, 0.76))
     axes.hist(values, bins=np.linspace(0, end, 49), color=ASKED, rwidth=0.86)
     axes.set_xlim(0, end)
     dress(axes, "frame to command [ms]", "frames")
@@ -187,7 +187,9 @@ def latency(run: RunData) -> Chart | None:
         text = f" {label} {value:.1f} ms "
         axes.text(value, 1.05, text, ha=side, color=INK, fontsize=11, transform=above)
     beyond = int((values > end).sum())
-    note = "From the arrival of a camera frame in the policy node to its command leaving it."
+    note = (
+        "From the moment a camera frame was sent to the moment its command was, by the wall clock."
+    )
     if beyond:
         frames = "frame took" if beyond == 1 else "frames took"
         note += f" {beyond} {frames} longer than {end:.0f} ms (at most {values.max():.0f} ms)."
@@ -224,7 +226,7 @@ def span(run: RunData) -> tuple[float, float]:
 
 def _time_axes(run: RunData, height: int, ylabel: str):
     figure = canvas(WIDTH, height)
-    bottom = 42 / height
+    bottom = 38 / height
     axes = figure.add_axes((PLOT_LEFT, bottom, PLOT_RIGHT - PLOT_LEFT, 1 - bottom - 8 / height))
     dress(axes, "time [s]", ylabel)
     axes.spines["bottom"].set_color(RULE)
@@ -249,11 +251,12 @@ def _broken(run: RunData, series: Series, values: np.ndarray) -> tuple[np.ndarra
 
 def _edges(run: RunData) -> tuple[float, float] | tuple[()]:
     """Median distance [m] of the road's left (+) and right (-) edge from the lane's centre."""
-    if not all(len(run.road.get(key, ())) for key in ("centre", "left", "right")):
+    road = next(iter(run.roads.values()), {})
+    if not all(len(road.get(key, ())) for key in ("centre", "left", "right")):
         return ()
-    centre = run.road["centre"][:: max(1, len(run.road["centre"]) // 200)]
+    centre = road["centre"][:: max(1, len(road["centre"]) // 200)]
     distances = []
     for key in ("left", "right"):
-        gaps = np.linalg.norm(centre[:, None] - run.road[key][None], axis=2)
+        gaps = np.linalg.norm(centre[:, None] - road[key][None], axis=2)
         distances.append(float(np.median(gaps.min(axis=1))))
     return distances[0], -distances[1]

@@ -27,7 +27,7 @@ EMBED_BYTES = 8_000_000
 class Figures:
     """What the page shows; None where the run has no data for it."""
 
-    road: Chart | None
+    roads: tuple[Chart, ...]
     over_time: tuple[Chart, ...]
     scatter: Chart | None
     latency: Chart | None
@@ -44,11 +44,14 @@ def render(results: dict, figures: Figures, film: Film | None, video: Path | Non
         video: where the video lies now; embedded if it is smaller than 8 MB, linked otherwise.
     """
     title = escape(results["title"])
-    parts = [_header(results), _cards(results), _video(film, video), _road(figures.road)]
+    parts = [_header(results), _cards(results), _video(film, video)]
+    parts += [_road(chart) for chart in figures.roads]
     parts += [_chart(chart) for chart in figures.over_time]
     parts.append(_chart(figures.neurons))
-    parts.append(_pair(_chart(figures.scatter), _chart(figures.latency)))
-    parts += [_stills(film), _missing(results["missing"]), _tables(results)]
+    parts += [_stills(film), _missing(results["missing"])]
+    facts = _table("The run", results["facts"] | _software(results["software"]))
+    numbers = _table("In numbers", _numbers(results))
+    parts.append(_grid(_chart(figures.scatter), _chart(figures.latency), numbers, facts))
     body = "\n".join(part for part in parts if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -84,20 +87,20 @@ def _cards(results: dict) -> str:
             cards.append((f"Correlation, {name}", f"{figure['correlation']:.3f}", "", over, False))
     if results["distance_m"] is not None:
         speed = results["mean_speed_m_s"]
-        note = "" if speed is None else f"at {speed:.1f} m/s on average"
+        note = "" if speed is None else f"mean {speed:.1f} m/s"
         cards.append(("Distance", f"{results['distance_m']:.0f}", "m", note, False))
-    cards.append(("Time", f"{results['duration_s']:.1f}", "s", "of camera frames", False))
+    cards.append(("Time", f"{results['duration_s']:.1f}", "s", "camera time", False))
     if results["crashes"] is not None:
         lanes = results["lane_departures"]
-        note = "" if lanes is None else f"lane departures: {lanes}"
+        note = "" if lanes is None else f"lane departures {lanes}"
         cards.append(("Crashes", str(results["crashes"]), "", note, results["crashes"] > 0))
     if lateral:
-        note = f"mean; at most {lateral['max_abs']:.2f} m"
-        cards.append(("Lateral error", f"{lateral['mean_abs']:.2f}", "m", note, False))
+        note = f"at most {lateral['max_abs']:.2f} m"
+        cards.append(("Mean lateral error", f"{lateral['mean_abs']:.2f}", "m", note, False))
     if latency := results["frame_to_command_ms"]:
-        note = f"median; p99 {latency['p99']:.1f} ms"
+        note = f"p50; p99 {latency['p99']:.1f} ms"
         cards.append(("Frame to command", f"{latency['p50']:.1f}", "ms", note, False))
-    lost = f"missing: {frames['missing']}, unanswered: {frames['unanswered']}"
+    lost = f"missing {frames['missing']}, unanswered {frames['unanswered']}"
     cards.append(("Camera frames", f"{frames['camera']:,}", "", lost, False))
     items = "\n".join(_card(*card) for card in cards)
     return f'<dl class="cards">\n{items}\n</dl>'
@@ -105,7 +108,7 @@ def _cards(results: dict) -> str:
 
 def _card(label: str, value: str, unit: str, note: str, alarm: bool) -> str:
     kind = ' class="alarm"' if alarm else ""
-    small = f" <small>{unit}</small>" if unit else ""
+    small = f"<small>{unit}</small>" if unit else ""
     return (
         f"<div><dt>{escape(label)}</dt><dd{kind}>{value}{small}</dd><dd>{escape(note)}</dd></div>"
     )
@@ -153,9 +156,7 @@ def _chart(chart: Chart | None, extra: str = "") -> str:
     )
 
 
-def _road(chart: Chart | None) -> str:
-    if chart is None:
-        return ""
+def _road(chart: Chart) -> str:
     if chart.legend:
         return _chart(chart)
     stops = ", ".join(_hex(ERROR_MAP(share)) for share in np.linspace(0, 1, 5))
@@ -166,9 +167,9 @@ def _road(chart: Chart | None) -> str:
     return _chart(chart, ramp)
 
 
-def _pair(left: str, right: str) -> str:
-    both = left and right
-    return f'<div class="pair">\n{left}\n{right}\n</div>' if both else left or right
+def _grid(*sections: str) -> str:
+    """Two columns; the last of an odd number takes the whole width."""
+    return '<div class="pair">\n' + "\n".join(filter(None, sections)) + "\n</div>"
 
 
 def _stills(film: Film | None) -> str:
@@ -177,7 +178,7 @@ def _stills(film: Film | None) -> str:
     attended = all(still.attended for still in film.stills)
     title = "Attention through the run" if attended else "Frames through the run"
     note = (
-        "VisualBackProp: red parts of the picture moved the convolutions the most."
+        "VisualBackProp: warm colours mark what the convolutions answered to the most."
         if attended
         else "No attention was recorded for some of these frames; those show the camera alone."
     )
@@ -215,7 +216,7 @@ def _missing(sentences: dict[str, str]) -> str:
     )
 
 
-def _tables(results: dict) -> str:
+def _numbers(results: dict) -> dict[str, str]:
     frames, safety = results["frames"], results["safety"]
     numbers: dict[str, str] = {}
     for name, figure in results["commands"].items():
@@ -239,13 +240,12 @@ def _tables(results: dict) -> str:
     numbers["Decisions recorded"] = f"{frames['decisions']:,}"
     numbers["Frames before the first decision"] = f"{frames['before_policy']:,}"
     numbers["Frames that no decision answers"] = f"{frames['unanswered']:,}"
-    numbers["Hidden state started afresh"] = f"{frames['resets']:,} times"
+    numbers["Fresh starts of the hidden state"] = f"{frames['resets']:,}"
     if safety:
         numbers["Commands that the safety node changed"] = (
             f"{safety['changed']:,} of {safety['passed_on']:,}"
         )
-    facts = _table("The run", results["facts"] | _software(results["software"]))
-    return _pair(facts, _table("In numbers", numbers))
+    return numbers
 
 
 def _software(versions: dict[str, str]) -> dict[str, str]:

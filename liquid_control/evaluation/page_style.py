@@ -46,8 +46,10 @@ section {
   margin-top: 20px; padding: 20px 24px 22px; background: var(--paper);
   border: 1px solid var(--rule); border-radius: 10px;
 }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 20px; }
-.pair > section { min-width: 0; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 20px; margin-top: 20px; }
+.pair > section { min-width: 0; margin: 0; }
+.pair > section:last-child:nth-child(odd) { grid-column: 1 / -1; }
+.pair > section:last-child:nth-child(odd) th { width: 23%; }
 .head { display: flex; flex-wrap: wrap; gap: 4px 22px; align-items: baseline; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 13px; color: var(--muted); }
 .legend i {

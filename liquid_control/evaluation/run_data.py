@@ -93,7 +93,8 @@ class RunData:
         asked: "speed" [m/s] and "yaw_rate" [rad/s] of `/cmd_vel`.
         safe: the same of `/cmd_vel_safe`.
         odometry: "x", "y" [m] and "speed" [m/s].
-        road: lines (K, 2) [m] "centre", "left", "right" in the map frame.
+        roads: per stamp [ns] of its start, the lines (K, 2) [m] "centre", "left" and "right" of a
+            road in the map frame; after the car has left a road the simulator goes on with another.
         overlay: name of the topic with overlay images, or None.
         saliency: name of the topic with saliency maps, or None.
         absent: recorded topics that this run lacks.
@@ -112,7 +113,7 @@ class RunData:
     asked: Series | None = None
     safe: Series | None = None
     odometry: Series | None = None
-    road: dict[str, np.ndarray] = field(default_factory=dict)
+    roads: dict[int, dict[str, np.ndarray]] = field(default_factory=dict)
     overlay: str | None = None
     saliency: str | None = None
     absent: frozenset[str] = frozenset()
@@ -127,6 +128,18 @@ class RunData:
     def seconds(self, stamps: np.ndarray) -> np.ndarray:
         """Time since the first stamp of the run [s], float64 (N,)."""
         return (np.asarray(stamps, np.int64) - self.origin) / 1e9
+
+    def episodes(self) -> list[Series]:
+        """The simulator's state cut where its time starts again, on a new road."""
+        if self.state is None:
+            return []
+        clock = self.state.get("time")
+        clock = self.state.stamps if clock is None else clock
+        cuts = [0, *(np.flatnonzero(np.diff(clock) < 0) + 1), len(self.state)]
+        return [
+            Series(self.state.stamps[a:b], self.state.names, self.state.values[a:b])
+            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        ]
 
     @property
     def origin(self) -> int:
@@ -172,7 +185,7 @@ def _read(bag: Path, reader: BagReader) -> RunData:
 
     frames: list[int] = []
     rows: dict[str, list] = defaultdict(list)
-    road: dict[str, np.ndarray] = {}
+    roads: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
     roles = {topic: key for key, topic in {**vectors, **twists, **lines}.items() if topic}
     wanted = [camera, *roles, *([odometry] if odometry else [])]
     for topic, logged, message in reader.messages(wanted):
@@ -191,7 +204,7 @@ def _read(bag: Path, reader: BagReader) -> RunData:
             rows[roles[topic]].append((stamp, (twist.linear.x, twist.angular.z)))
         else:
             points = [(p.pose.position.x, p.pose.position.y) for p in message.poses]
-            road[roles[topic]] = np.array(points, float).reshape(-1, 2)
+            roads[stamp][roles[topic]] = np.array(points, float).reshape(-1, 2)
 
     commands, resets = _decisions(rows["decision"])
     expected = (*VECTORS.values(), *TWISTS.values(), *ROAD.values(), "/odom")
@@ -212,7 +225,7 @@ def _read(bag: Path, reader: BagReader) -> RunData:
         asked=_table(rows["asked"], ("speed", "yaw_rate")),
         safe=_table(rows["safe"], ("speed", "yaw_rate")),
         odometry=_table(rows["odometry"], ("x", "y", "speed")),
-        road=road,
+        roads=dict(sorted(roads.items())),
         overlay=_first(filled, OVERLAY),
         saliency=_first(filled, SALIENCY),
         absent=frozenset(absent),

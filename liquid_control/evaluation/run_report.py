@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import liquid_control
 from liquid_control.evaluation.figure_neurons import neuron_activity
-from liquid_control.evaluation.figure_road import road_from_above
+from liquid_control.evaluation.figure_road import roads_from_above
 from liquid_control.evaluation.figures import (
     commands_over_time,
     imitation_over_time,
@@ -37,10 +37,10 @@ PACKAGES = ("torch", "numpy", "mujoco", "gymnasium", "rclpy", "ros-rclpy", "open
 
 def write_run(
     folder: str | Path,
-    *,
     title: str,
-    facts: Mapping[str, str] | None = None,
     failures: Sequence[str] = (),
+    facts: Mapping[str, str] | None = None,
+    *,
     bag: str | Path | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> dict:
@@ -52,9 +52,9 @@ def write_run(
     Args:
         folder: the run folder; made if needed.
         title: heading of the report ("driving_ncp on seed 7").
-        facts: what only the caller knows, in the order to show it: model, seed, command line.
         failures: full sentences on what went wrong outside of the bag ("The node policy ended with
             exit status -9."); any of them makes the verdict a failed one.
+        facts: what only the caller knows, in the order to show it: model, seed, command line.
         bag: the bag, where it is not `folder/bag`.
         versions: of the software that drove, where that was not this process (see `software`).
 
@@ -118,7 +118,7 @@ def _write(made: Path, run: RunData, results: dict) -> None:
         speed(run),
     )
     figures = Figures(
-        road=road_from_above(run),
+        roads=roads_from_above(run),
         over_time=tuple(chart for chart in charts if chart),
         scatter=imitation_scatter(run),
         latency=latency(run),

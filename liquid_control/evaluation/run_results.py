@@ -86,10 +86,19 @@ def _count(stamps: np.ndarray | None) -> int | None:
     return None if stamps is None else len(stamps)
 
 
-def _duration(run: RunData) -> float:
-    """Time covered by camera frames, jumps of the clock back not counted."""
+def _steps(run: RunData) -> np.ndarray:
+    """Times between camera frames [ns], without jumps back and pauses before a new road."""
     steps = np.diff(run.frames)
-    return float(steps[steps > 0].sum() / 1e9)
+    kept = steps > 0
+    for episode in run.episodes()[1:]:
+        start = episode.stamps[0]
+        kept &= ~((run.frames[:-1] < start) & (run.frames[1:] >= start))
+    return steps[kept]
+
+
+def _duration(run: RunData) -> float:
+    """Time covered by camera frames."""
+    return float(_steps(run).sum() / 1e9)
 
 
 def _speed(run: RunData) -> np.ndarray | None:
@@ -102,13 +111,11 @@ def _speed(run: RunData) -> np.ndarray | None:
 def _distance(run: RunData) -> float | None:
     """Distance along the road, or else along the odometry's line; restarts are left out."""
     if run.state is not None and "distance" in run.state:
-        stamps, steps = run.state.stamps, np.diff(run.state["distance"])
-    elif run.odometry is not None:
-        stamps = run.odometry.stamps
-        steps = np.hypot(np.diff(run.odometry["x"]), np.diff(run.odometry["y"]))
-    else:
+        return float(sum(np.nansum(np.diff(part["distance"])) for part in run.episodes()))
+    if run.odometry is None:
         return None
-    return float(np.nansum(steps[~set_back(stamps, steps)]))
+    steps = np.hypot(np.diff(run.odometry["x"]), np.diff(run.odometry["y"]))
+    return float(np.nansum(steps[~set_back(run.odometry.stamps, steps)]))
 
 
 def _errors(state: Series | None, name: str) -> dict | None:
@@ -133,8 +140,7 @@ def _frames(run: RunData) -> dict:
     policy skipped them or the recorder missed the answer. "before_policy" came before the first.
     """
     frames = run.frames
-    steps = np.diff(frames)
-    steps = steps[steps > 0]
+    steps = _steps(run)
     period = float(np.median(steps)) if len(steps) else None
     missing = int(np.maximum(np.rint(steps / period) - 1, 0).sum()) if period else 0
     decided = run.commands.stamps if run.commands is not None else np.zeros(0, np.int64)
