@@ -22,6 +22,7 @@ PLANTED = (
 Run = Callable[..., str]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker for this folder, so that each thing is built once."""
     for item in items:
