@@ -178,12 +178,14 @@ def _decode(
     reader: BagReader, camera: CameraSetup, camera_topic: str, label_topic: str, cache: bool
 ) -> FrameCache:
     """Match frames with labels by their stamps, then decode only those that have one."""
-    stamps, names, label_stamps, labels, session_stamps = [], None, [], [], []
+    stamps, sessions, names, label_stamps, labels = [], [], None, [], []
+    session = 0
     for topic, log_time, message in reader.messages([camera_topic, label_topic, SESSION_TOPIC]):
         if topic == camera_topic:
             stamps.append(_stamp(message, log_time))
+            sessions.append(session)
         elif topic == SESSION_TOPIC:
-            session_stamps.append(log_time)
+            session += 1
         else:
             vector = _label(message)
             names = list(vector) if names is None else names
@@ -219,13 +221,12 @@ def _decode(
                     yield _prepare(message, camera)
 
     label_array = np.array(labels)[label_of[wanted]]
-    sessions = np.searchsorted(np.array(session_stamps, np.int64), stamps[wanted], "right")
     return build(
         reader,
         camera,
         (camera_topic, label_topic),
         frames(),
-        FrameCache(None, stamps[wanted], label_array, sessions, names, skipped),
+        FrameCache(None, stamps[wanted], label_array, np.array(sessions)[wanted], names, skipped),
         cache,
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def open_cache(
                 facts["label_names"],
                 facts["skipped"],
             )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile):
         # A cache that a full disk or a person cut short is worth no message: it is built again.
         return None
     return kept if len(kept.frames) == len(kept.stamps) else None

@@ -7,10 +7,12 @@ recorder and the report agree on them with no ROS installed. Stamps are integers
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import cv2
 import numpy as np
+from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
 from liquid_control.errors import InputError
@@ -53,9 +55,21 @@ def serialize(message: Any) -> memoryview:
     return STORE.serialize_cdr(message, message.__msgtype__)
 
 
-def deserialize(typename: str, cdr: bytes | memoryview) -> Any:
-    """The message of a standard type ("sensor_msgs/msg/Image") from its CDR bytes."""
-    return STORE.deserialize_cdr(cdr, typename)
+def deserialize(typename: str, cdr: bytes | memoryview, store: Any = STORE) -> Any:
+    """The message of a type ("sensor_msgs/msg/Image") from its CDR bytes.
+
+    Raises:
+        SerdeError: the bytes are no such message.
+    """
+    try:
+        return store.deserialize_cdr(cdr, typename)
+    except SerdeError:
+        # rclpy's serialize_message leaves up to 8 unused bytes behind a message that ends with an
+        # empty list (a JointState without effort); rosbags takes at most 3.
+        for unused in (4, 8):
+            with suppress(SerdeError):
+                return store.deserialize_cdr(cdr[:-unused], typename)
+        raise
 
 
 def header(stamp_ns: int, frame_id: str = "") -> Any:

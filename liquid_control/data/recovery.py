@@ -27,9 +27,17 @@ __all__ = ["MAGIC", "RecoveredMessage", "UnfinishedMcap", "is_finished"]
 
 MAGIC = b"\x89MCAP0\r\n"
 _PREFIX = struct.Struct("<BQ")
-# Of a damaged chunk: bad compressed data (zstd; lz4 raises RuntimeError), a cut record, bad text.
-_DAMAGE = (CRCValidationError, McapError, zstandard.ZstdError, RuntimeError, struct.error)
-_DAMAGE = (*_DAMAGE, UnicodeDecodeError)
+# What reading a damaged record raises; the last come from lengths and texts that make no sense.
+_DAMAGE = (
+    CRCValidationError,
+    McapError,
+    zstandard.ZstdError,
+    RuntimeError,
+    struct.error,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
 
 
 class RecoveredMessage(NamedTuple):
@@ -111,7 +119,11 @@ class UnfinishedMcap:
 
     def _scan(self, number: int, path: Path, file: IO[bytes]) -> None:
         size = path.stat().st_size
-        if file.read(len(MAGIC)) != MAGIC:
+        # A recorder that died at once leaves less than the first bytes, even none: no message.
+        start = file.read(len(MAGIC))
+        if size < len(MAGIC) and MAGIC.startswith(start):
+            return
+        if start != MAGIC:
             raise InputError(
                 f"{path} is not an MCAP file (its first bytes differ); expected a rosbag2 bag, so "
                 "check the path."

@@ -22,16 +22,28 @@ from rosbags.typesys import (
 )
 
 from liquid_control.data import qos as qos_profiles
-from liquid_control.data.messages import STORE
+from liquid_control.data.messages import STORE, deserialize
 from liquid_control.data.metadata import Topic
 from liquid_control.data.recovery import UnfinishedMcap
 from liquid_control.errors import InputError
 
 __all__ = ["Decoder", "Scanned", "Source", "open_source", "storage_files"]
 
-# What rosbags lets through when a storage file is cut or damaged.
-_DAMAGE = (ReaderError, zstd.ZstdError, sqlite3.Error, RuntimeError, struct.error)
-_DAMAGE = (*_DAMAGE, OSError, AssertionError, TypeError, KeyError, UnicodeDecodeError)
+# What rosbags lets through when a storage file or metadata.yaml is cut or damaged.
+_DAMAGE = (
+    ReaderError,
+    zstd.ZstdError,
+    sqlite3.Error,
+    RuntimeError,
+    struct.error,
+    OSError,
+    AssertionError,
+    TypeError,
+    LookupError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
 _STORAGE = (".mcap", ".db3")
 
 
@@ -63,12 +75,12 @@ def open_source(path: Path) -> Source:
         )
     whole = path.is_file() or (path / "metadata.yaml").exists()
     target = path if whole else files[0] if len(files) == 1 else None
-    reason: object = "metadata.yaml is missing"
+    reason = "metadata.yaml is missing"
     if target is not None and (whole or target.suffix == ".db3"):
         try:
             return _Whole(target, files)
         except _DAMAGE as error:
-            reason = error
+            reason = _one_line(error)
     if all(file.suffix == ".mcap" for file in files):
         return Scanned(files)
     raise InputError(f"The bag {path} cannot be read ({reason}); try `ros2 bag reindex` on it.")
@@ -107,11 +119,11 @@ class Decoder:
         if typename not in self._stores:
             self._stores[typename] = self._store(self._topics[topic])
         try:
-            return self._stores[typename].deserialize_cdr(cdr, typename)
+            return deserialize(typename, cdr, self._stores[typename])
         except (SerdeError, struct.error, ValueError, IndexError) as error:
             raise InputError(
-                f"A message on {topic} is no valid {typename} ({error}); the bag is damaged: "
-                "record it again or leave the topic out."
+                f"A message on {topic} is no valid {typename} ({_one_line(error)}); the bag is "
+                "damaged: record it again or leave the topic out."
             ) from error
 
     @staticmethod
@@ -138,8 +150,8 @@ class Decoder:
             if standard:
                 return STORE
             raise InputError(
-                f"The bag's description of {topic.type} cannot be read ({error}); leave topic "
-                f"{topic.name} out."
+                f"The bag's description of {topic.type} cannot be read ({_one_line(error)}); leave "
+                f"topic {topic.name} out."
             ) from error
         return store
 
@@ -151,6 +163,11 @@ def _agrees(topic: Topic) -> bool:
     return _squeeze(topic.definition.data) == _squeeze(
         STORE.generate_msgdef(topic.type, ros_version=2)[0]
     )
+
+
+def _one_line(error: Exception) -> str:
+    """An error's text for use in a sentence; YAML's take several lines."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _squeeze(text: str) -> list[str]:
@@ -192,8 +209,9 @@ class _Whole:
                 yield connection.topic, connection.msgtype, stamp_ns, cdr
         except _DAMAGE as error:
             raise InputError(
-                f"The bag {self._path} is damaged ({error}); `liquid_control.data.bag.repair` "
-                "keeps what is whole."
+                f"The bag {self._path} is damaged ({_one_line(error)}); keep what is whole with "
+                '`python -c "from liquid_control.data.bag import repair; '
+                f"repair('{self._path}')\"`."
             ) from error
 
     def close(self) -> None:
