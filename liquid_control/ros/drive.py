@@ -54,7 +54,8 @@ def drive(
     plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag")
     title = f"{folder.name} drives {world}, seed {seed}"
     outcome = supervise(plan, run, title, seconds)
-    return finish(run, title, outcome, report)
+    facts = {"Model": str(folder), "World": world, "Seed": str(seed), "Mode": mode}
+    return finish(run, title, outcome, facts, report)
 
 
 def check_world(world: str) -> None:

@@ -156,8 +156,8 @@ class PolicyNode(LifecycleNode):
     def close(self) -> None:
         self._halt()
 
-    def _stop_vehicle(self) -> None:
-        self._output.stop(self.get_clock().now().nanoseconds)
+    def _stop_vehicle(self, last: bool = True) -> None:
+        self._output.stop(self.get_clock().now().nanoseconds, last)
 
     # Services
 
@@ -245,7 +245,7 @@ class PolicyNode(LifecycleNode):
         if text != self._trouble:
             self._trouble = text
             self.get_logger().error(text)
-            self._stop_vehicle()
+        self._stop_vehicle(last=False)
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         rate, age, late_age = self._ages.report()

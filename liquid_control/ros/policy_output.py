@@ -66,11 +66,12 @@ class PolicyOutput:
             self._ackermann.publish(self._ackermann_message(motion, stamp_ns))
         return motion
 
-    def stop(self, stamp_ns: int) -> None:
-        """Tell the vehicle to stand still, and wait until it was told."""
+    def stop(self, stamp_ns: int, last: bool) -> None:
+        """Tell the vehicle to stand still; if it is the `last` command, see that it arrives."""
         if self._ackermann is not None:
             self._ackermann.publish(self._ackermann_message(Motion(), stamp_ns))
-        deliver(self._command, self._twist(Motion(), stamp_ns))
+        publish = deliver if last else LifecyclePublisher.publish
+        publish(self._command, self._twist(Motion(), stamp_ns))
 
     def _twist(self, motion: Motion, stamp_ns: int) -> TwistStamped | Twist:
         if self._stamped:

@@ -62,4 +62,5 @@ def replay(
         NodePlan("recorder", ["-p", f"bag:={run / 'bag'}"]),
     ]
     title = f"{folder.name} replays {bag.resolve().name}"
-    return finish(run, title, supervise(plan, run, title), report)
+    facts = {"Model": str(folder), "Recording": str(bag), "Mode": mode}
+    return finish(run, title, supervise(plan, run, title), facts, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -171,20 +171,35 @@ def _end(child: processes.Child) -> str:
     return f"exit code {child.code}"
 
 
-def finish(folder: Path, title: str, outcome: Outcome, report: bool) -> int:
-    """Write the run's report, say how it went and where it lies; the command's exit code."""
+def finish(
+    folder: Path, title: str, outcome: Outcome, facts: Mapping[str, str], report: bool
+) -> int:
+    """Say how a run went, write its report if asked to, and give the command's exit code.
+
+    Args:
+        facts: what the report tells of the run besides what is in the bag: model, seed.
+    """
     for failure in outcome.failures:
         print(failure)
     if outcome.interrupted:
-        print("Stopped early.")
-    if report and (folder / "bag").is_dir():
+        print(f"Stopped early, after {outcome.seconds:.1f} s.")
+    if report:
+        print("Writing the report ...", flush=True)
         # Draws with matplotlib and PyAV, which a robot need not have.
         from liquid_control.evaluation.run_report import write_run
 
-        write_run(folder, title, tuple(outcome.failures))
-    crashes = (
-        "never left the road" if not outcome.crashes else (f"left the road {outcome.crashes} times")
-    )
-    print(f"{title}: {outcome.seconds:.1f} s, {outcome.frames} decisions; {crashes}.")
+        try:
+            results = write_run(folder, title, outcome.failures, facts)
+            print(f"{title}: {results['verdict']}\nReport: {folder / 'report.html'}")
+        except InputError as error:
+            if not outcome.failures:
+                raise
+            # A run that failed at its start has nothing to report; its failure was said above.
+            print(f"No report: {error}")
+    else:
+        times = "never" if not outcome.crashes else f"{outcome.crashes} times"
+        print(
+            f"{title}: {outcome.seconds:.1f} s, {outcome.frames} decisions, left the road {times}."
+        )
     print(folder)
     return 1 if outcome.failures or outcome.crashes else 0

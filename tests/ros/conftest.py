@@ -26,14 +26,18 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import JointState
 
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
+from liquid_control.data.messages import read_named_vector
 from liquid_control.policy import Policy
 from liquid_control.ros import conversion, processes
 from liquid_control.ros.runtime import COMMAND, SENSOR
 
 PATIENCE = 20.0
 MARK = "LIQUID_CONTROL_TEST"
+MS = 1_000_000
+GREY = np.full((78, 200, 3), 128, np.uint8)
 
 
 class Probe(Node):
@@ -81,6 +85,36 @@ class Probe(Node):
         return answer.result()
 
 
+class Camera:
+    """Sends frames 33 ms apart and waits for the decision on each."""
+
+    def __init__(self, probe) -> None:
+        self.probe, self.stamp = probe, 1_000 * MS
+        self.decisions = probe.listen(JointState, "policy/decision")
+        probe.wait(lambda: probe.count_publishers("policy/decision"), 40.0)
+
+    def show(self, frame: np.ndarray = GREY, step_ms: float = 33.0) -> dict[str, float]:
+        self.stamp += round(step_ms * MS)
+        count, sent = len(self.decisions), 0.0
+
+        def answered() -> bool:
+            nonlocal sent
+            # A best-effort frame may get lost; one that is repeated has elapsed time 0.
+            if time.monotonic() - sent > 1.0:
+                self.probe.send_frame(frame, self.stamp)
+                sent = time.monotonic()
+            return len(self.decisions) > count
+
+        self.probe.wait(answered, 40.0)
+        assert conversion.nanoseconds(self.decisions[-1].header.stamp) == self.stamp
+        return read_named_vector(self.decisions[-1])
+
+
+@pytest.fixture
+def camera_of() -> type[Camera]:
+    return Camera
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _domain() -> None:
     os.environ["ROS_DOMAIN_ID"] = str(processes.free_domain())
@@ -118,14 +152,13 @@ def probe(_domain: None) -> Iterator[Probe]:
     rclpy.try_shutdown()
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., processes.Child]]:
-    """Starts nodes by name; ends them after the test, whatever happened."""
+def starter(folder: Path) -> Iterator[Callable[..., processes.Child]]:
+    """Starts nodes by name; ends them when it is closed, whatever happened."""
     children: list[processes.Child] = []
 
     def start_node(name: str, *arguments: str) -> processes.Child:
         module = f"liquid_control.ros.{name}_node"
-        child = processes.start(name, module, ["--ros-args", *arguments], os.environ, tmp_path)
+        child = processes.start(name, module, ["--ros-args", *arguments], os.environ, folder)
         children.append(child)
         return child
 
@@ -133,6 +166,17 @@ def start(tmp_path: Path) -> Iterator[Callable[..., processes.Child]]:
     for child in children:
         child.process.kill()
         child.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., processes.Child]]:
+    yield from starter(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable]:
+    """As `start`, for a node that the tests of a file share: loading PyTorch takes seconds."""
+    yield from starter(tmp_path_factory.mktemp("log"))
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""The policy process starts and ends as a lifecycle node should, and never without a stop."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from geometry_msgs.msg import TwistStamped
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
+def test_every_way_to_end_the_process_publishes_a_stop(
+    probe, start, end, camera_of, model, signals
+):
+    child = start("policy", "-p", f"model:={model}", "-p", "speed:=4.0")
+    commands = probe.listen(TwistStamped, "cmd_vel")
+    camera_of(probe).show()
+    probe.wait(lambda: commands and commands[-1].twist.linear.x == 4.0)
+    assert end(child, *signals) == 0
+    probe.wait(lambda: commands[-1].twist.linear.x == 0.0)
+    assert "Traceback" not in child.log.read_text()
+
+
+def test_the_lifecycle_goes_round_and_a_model_that_is_missing_keeps_it_unconfigured(
+    probe, start, camera_of, model
+):
+    child = start("policy", "-p", "autostart:=false", "-p", f"model:={model}", "-p", "speed:=4.0")
+
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return probe.call(ChangeState, "policy/change_state", request).success
+
+    def state() -> int:
+        return probe.call(GetState, "policy/get_state", GetState.Request()).current_state.id
+
+    def listens() -> bool:
+        return probe.count_subscribers("image") > 0
+
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    for _ in range(2):
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert state() == State.PRIMARY_STATE_INACTIVE
+        assert not listens()
+        assert change(Transition.TRANSITION_ACTIVATE)
+        probe.wait(listens)
+        commands = probe.listen(TwistStamped, "cmd_vel")
+        camera_of(probe).show()
+        probe.wait(lambda heard=commands: heard and heard[-1].twist.linear.x == 4.0)
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        probe.wait(lambda heard=commands: heard[-1].twist.linear.x == 0.0)
+        assert change(Transition.TRANSITION_CLEANUP)
+        assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    (model / "config.json").rename(model / "hidden.json")
+    try:
+        assert not change(Transition.TRANSITION_CONFIGURE)
+    finally:
+        (model / "hidden.json").rename(model / "config.json")
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    assert child.code is None
+
+
+def test_a_missing_model_ends_the_node_with_2_and_one_sentence(start):
+    child = start("policy", "-p", "model:=/nowhere/at_all")
+    assert child.process.wait(40) == 2
+    assert "/nowhere/at_all" in child.last_words()
+    assert "Traceback" not in child.log.read_text()

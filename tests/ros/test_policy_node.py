@@ -1,0 +1,131 @@
+"""The policy process: every decision can be recomputed, every fault of the camera is survived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from liquid_control.data.messages import stamp_of
+from liquid_control.policy import Decision, Policy, frame_hash, recompute
+from liquid_control.ros import conversion
+from liquid_control.ros.runtime import SENSOR
+
+pytestmark = pytest.mark.ros
+
+RNG = np.random.default_rng(1)
+SMALL = RNG.integers(0, 256, (78, 200, 3), np.uint8)
+LARGE = RNG.integers(0, 256, (240, 320, 3), np.uint8)
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def policy(start_shared, model):
+    return start_shared("policy", "-p", f"model:={model}", "-p", "speed:=4.0")
+
+
+@pytest.fixture
+def camera(camera_of, probe, policy) -> Iterator:
+    """Every test's stamps begin anew, which the policy takes for a clock set back."""
+    yield camera_of(probe)
+    assert policy.code is None, policy.last_words()
+
+
+def test_every_decision_can_be_recomputed_from_what_was_published(camera, model):
+    loaded = Policy.load(model)
+    commands = camera.probe.listen(TwistStamped, "cmd_vel")
+    neurons = camera.probe.listen(JointState, "policy/neurons")
+    for number, frame in enumerate([SMALL, LARGE, SMALL[::-1].copy(), SMALL]):
+        values = camera.show(frame)
+        message = camera.decisions[-1]
+        prepared = loaded.camera.apply(frame)
+        assert message.header.frame_id == frame_hash(prepared)
+        names = loaded.wiring.names
+        before = np.array([values[name] for name in names], np.float32)
+        told = np.array([values["curvature"]], np.float32)
+        decision = Decision(
+            told, before, before, before, values["elapsed"], False, message.header.frame_id
+        )
+        assert recompute(loaded, prepared, decision) == pytest.approx(told, abs=1e-7)
+        assert bool(values["reset"]) == (number == 0)
+        assert values["elapsed"] == pytest.approx(0.0333 if number == 0 else 0.033, abs=1e-4)
+        camera.probe.wait(lambda: commands and stamp_of(commands[-1]) == camera.stamp)
+        assert commands[-1].twist.linear.x == 4.0
+        assert commands[-1].twist.angular.z == pytest.approx(4.0 * values["curvature"], rel=1e-5)
+        camera.probe.wait(lambda: neurons and len(neurons[-1].velocity) == 19)
+        assert min(neurons[-1].velocity) > 0.0
+
+
+def test_attention_is_there_for_whoever_looks(camera):
+    camera.show(LARGE)
+    kinds = {"": Image, "/overlay": Image, "/overlay/compressed": CompressedImage}
+    heard = {
+        name: camera.probe.listen(kind, f"policy/attention{name}", SENSOR)
+        for name, kind in kinds.items()
+    }
+
+    def all_seen() -> bool:
+        camera.show(LARGE)
+        return all(heard.values())
+
+    camera.probe.wait(all_seen)
+    pictures = {name: messages[-1] for name, messages in heard.items()}
+    assert pictures[""].encoding == "mono8"
+    assert pictures["/overlay"].encoding == "rgb8"
+    assert "jpeg" in pictures["/overlay/compressed"].format
+    for picture in pictures.values():
+        assert conversion.decode_image(picture).shape == (78, 200, 3)
+
+
+def test_a_gap_a_clock_set_back_and_the_service_start_afresh(camera):
+    assert camera.show()["reset"] == 1.0
+    assert camera.show()["reset"] == 0.0
+    assert camera.show(step_ms=900)["reset"] == 1.0
+    assert camera.show()["reset"] == 0.0
+    assert camera.show(step_ms=-5_000)["reset"] == 1.0
+    assert camera.show()["reset"] == 0.0
+    assert camera.probe.call(Trigger, "policy/reset", Trigger.Request()).success
+    assert camera.show()["reset"] == 1.0
+
+
+def test_a_wrong_encoding_is_said_once_stops_the_vehicle_and_is_survived(camera):
+    probe = camera.probe
+    camera.show()
+    health = probe.listen(DiagnosticArray, "/diagnostics")
+    commands = probe.listen(TwistStamped, "cmd_vel")
+    depth = conversion.image(SMALL, 0, "camera")
+    depth.encoding = "16UC1"
+
+    def reported() -> bool:
+        camera.stamp += 33 * MS
+        depth.header.stamp = conversion.time_message(camera.stamp)
+        probe.out(Image, "image", SENSOR).publish(depth)
+        return any(
+            report.status[0].level == DiagnosticStatus.ERROR and "16UC1" in report.status[0].message
+            for report in health
+        )
+
+    probe.wait(reported)
+    probe.wait(lambda: commands and commands[-1].twist.linear.x == 0.0)
+    camera.show()
+    probe.wait(lambda: commands[-1].twist.linear.x == 4.0)
+
+
+def test_disabling_stops_the_vehicle_and_enabling_goes_on_afresh(camera):
+    probe = camera.probe
+    camera.show()
+    commands = probe.listen(TwistStamped, "cmd_vel")
+    assert probe.call(SetBool, "policy/enable", SetBool.Request(data=False)).success
+    probe.wait(lambda: commands and commands[-1].twist.linear.x == 0.0)
+    count = len(camera.decisions)
+    for _ in range(5):
+        camera.stamp += 33 * MS
+        probe.send_frame(SMALL, camera.stamp)
+    assert probe.call(SetBool, "policy/enable", SetBool.Request(data=True)).success
+    assert len(camera.decisions) == count
+    assert camera.show()["reset"] == 1.0
