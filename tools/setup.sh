@@ -4,20 +4,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=$1
+PYTHON=${PYTHON:-}
 
 fail() { echo "make setup: $*" >&2; exit 2; }
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+may_install() { command -v apt-get >/dev/null && as_root true 2>/dev/null; }
+
 apt_install() {  # what it is for, then the packages
-    local purpose=$1 sudo=""; shift
-    if [ "$(id -u)" != 0 ]; then sudo="sudo"; fi
-    if ! command -v apt-get >/dev/null || { [ -n "$sudo" ] && ! sudo -n true 2>/dev/null; }; then
-        fail "$purpose is missing; run \`sudo apt-get install -y $*\` (or what your system calls" \
-            "these packages), then the same make command again."
-    fi
+    local purpose=$1; shift
+    may_install || fail "$purpose is missing; run \`sudo apt-get install -y $*\` (or what your" \
+        "system calls these packages), then the same make command again."
     echo "$purpose is missing: installing $*"
-    $sudo apt-get update -qq || true  # an old list may still do; the next line tells
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
-        fail "apt-get could not install $*; install them by hand, then run make again."
+    as_root apt-get update -qq || true  # an old list may still do; the next line tells
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "$@" >/dev/null || fail "apt-get could not install $*; install them by hand, then run make again."
 }
 
 # Run, not looked up: pyenv puts commands on the PATH that only fail when they are called.
@@ -28,6 +29,15 @@ if ! fits "$venv/bin/python"; then
     for candidate in ${PYTHON:-python3.11 python3.12 python3}; do
         if fits "$candidate"; then python=$candidate; break; fi
     done
+    if [ -z "$python$PYTHON" ] && may_install; then  # Ubuntu 22.04 has 3.11 beside its own 3.10
+        as_root apt-get update -qq || true
+        for version in 3.11 3.12; do
+            apt-cache show "python$version" >/dev/null 2>&1 || continue
+            apt_install "Python 3.11 or 3.12" "python$version" "python$version-venv"
+            python=/usr/bin/python$version
+            break
+        done
+    fi
     [ -n "$python" ] || fail "expected Python 3.11 or 3.12, as the ROS 2 wheels need, but found" \
         "$("${PYTHON:-python3}" -V 2>/dev/null || echo "no ${PYTHON:-python3} that runs"); install one of" \
         "them and name it: make setup PYTHON=/path/to/python3.12."
