@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from liquid_control.camera import CameraSetup
 from liquid_control.command import curvature_from_yaw_rate
+from liquid_control.data.alignment import breaks, forward, match
 from liquid_control.data.bag import BagReader
 from liquid_control.data.frame_cache import FrameCache, build, open_cache
 from liquid_control.data.messages import decode_image, read_named_vector, stamp_of
@@ -29,8 +30,6 @@ _CAMERA_TOPICS = ("/camera/image_raw/compressed", "/camera/image_raw")
 _IMAGE_TYPES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
 _EXPERT = "/expert/command"
 _VELOCITY = "/cmd_vel"
-# Labels further from their frame than this say nothing about it, however slowly they come.
-_MAX_LABEL_DISTANCE_S = 0.1
 
 
 @dataclass(eq=False)
@@ -63,7 +62,7 @@ class Drive:
     @property
     def gaps(self) -> np.ndarray:
         """int64 (gaps,): frames that do not continue the one before (0.2 s, or a new session)."""
-        return _breaks(self.stamps, self.sessions, MAX_GAP_S)
+        return breaks(self.stamps, self.sessions, MAX_GAP_S)
 
     @property
     def period(self) -> float:
@@ -78,8 +77,8 @@ class Drive:
         """[start, stop) of every stretch without a gap of more than `max_gap_s` [s]."""
         if not len(self):
             return []
-        breaks = _breaks(self.stamps, self.sessions, max_gap_s).tolist()
-        return list(zip([0, *breaks], [*breaks, len(self)], strict=True))
+        starts = breaks(self.stamps, self.sessions, max_gap_s).tolist()
+        return list(zip([0, *starts], [*starts, len(self)], strict=True))
 
     def __getstate__(self) -> dict:
         # A pickled memory map would carry every frame to each data loader worker.
@@ -198,8 +197,8 @@ def _decode(
         )
     stamps = np.array(stamps, np.int64)
     skipped = {}
-    ordered = _forward(stamps, reader.path)
-    label_of = _match(stamps, np.array(label_stamps, np.int64))
+    ordered = forward(stamps, reader.path)
+    label_of = match(stamps, np.array(label_stamps, np.int64))
     skipped["out of order"] = int((~ordered).sum())
     skipped["without label"] = int((ordered & (label_of < 0)).sum())
     wanted = ordered & (label_of >= 0)
@@ -280,36 +279,6 @@ def _stamp(message, log_time: int) -> int:
     """Header stamp [ns]; log time where there is no header or its stamp was never set."""
     stamp_ns = stamp_of(message)
     return stamp_ns if stamp_ns > 0 else log_time
-
-
-def _forward(stamps: np.ndarray, path: Path) -> np.ndarray:
-    """bool (N,): frames that are later than every frame before them."""
-    latest = np.maximum.accumulate(stamps)
-    if len(stamps) and (latest - stamps).max() > 1_000_000_000:
-        raise InputError(
-            f"The clock of {path} was set back by {(latest - stamps).max() * 1e-9:.1f} s in the "
-            "recording (a restarted simulator?); record each part into its own bag."
-        )
-    forward = np.ones(len(stamps), bool)
-    forward[1:] = stamps[1:] > latest[:-1]
-    return forward
-
-
-def _match(stamps: np.ndarray, label_stamps: np.ndarray) -> np.ndarray:
-    """int64 (N,): index of each frame's label, -1 without one."""
-    order = np.argsort(label_stamps, kind="stable")
-    ordered = label_stamps[order]
-    periods = [np.median(np.diff(x)) for x in (np.sort(stamps), ordered) if len(x) > 1]
-    limit = min(max(periods, default=0.0) / 2, _MAX_LABEL_DISTANCE_S * 1e9)
-    after = np.searchsorted(ordered, stamps).clip(0, len(ordered) - 1)
-    before = (after - 1).clip(0)
-    nearest = np.where(stamps - ordered[before] < np.abs(ordered[after] - stamps), before, after)
-    return np.where(np.abs(ordered[nearest] - stamps) <= limit, order[nearest], -1)
-
-
-def _breaks(stamps: np.ndarray, sessions: np.ndarray, max_gap_s: float) -> np.ndarray:
-    apart = (np.diff(stamps) > max_gap_s * 1e9) | (np.diff(sessions) != 0)
-    return np.flatnonzero(apart) + 1
 
 
 def _below(folder: Path, root: Path) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def build(
     unfinished = root / f".{final.name}.{os.getpid()}"
     try:
         _remove_leftovers(root)
+        shutil.rmtree(final, ignore_errors=True)
         unfinished.mkdir(parents=True)
         _write_frames(unfinished / "frames.npy", camera, _mark(frames, whole))
         kept = _select(rest, whole, reader)
@@ -105,8 +106,12 @@ def build(
             sessions=kept.sessions,
             facts=json.dumps(facts),
         )
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(unfinished, final)
+        try:
+            os.replace(unfinished, final)
+        except OSError:
+            # Another process may have been faster; its frames are the same.
+            if not (final / "drive.npz").exists():
+                raise
     except OSError as error:
         raise InputError(
             f"Decoded frames of {reader.path} cannot be kept in {root} ({error.strerror}); make "

@@ -45,6 +45,7 @@ def yaml(content: object) -> str:
     """`content` as block-style YAML, as rosbag2 writes it."""
     dumper = YAML(typ="safe")
     dumper.default_flow_style = False
+    dumper.width = 1000
     stream = StringIO()
     dumper.dump(content, stream)
     return stream.getvalue()

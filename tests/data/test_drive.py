@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,20 @@ def test_a_cut_cache_is_built_again(tmp_path: Path, make_drive_bag: Callable, fi
     (kept,) = (path / ".cache").iterdir()
     (kept / file).write_bytes((kept / file).read_bytes()[:100])
     assert frame_numbers(load_drive(path)) == list(range(10))
+
+
+def test_what_a_killed_process_left_of_a_cache_is_removed(
+    tmp_path: Path, make_drive_bag: Callable
+) -> None:
+    path = make_drive_bag(tmp_path / "bag", frames=10)
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    leftover = path / ".cache" / f".0123abcd.{gone.pid}"
+    leftover.mkdir(parents=True)
+    (leftover / "frames.npy").write_bytes(b"half")
+    load_drive(path)
+    assert not leftover.exists()
+    assert [x.name[0] == "." for x in (path / ".cache").iterdir()] == [False]
 
 
 def test_the_bag_stays_a_bag_with_a_cache_in_it(tmp_path: Path, make_drive_bag: Callable) -> None:
