@@ -29,14 +29,16 @@ ERROR_END_M = 1.0
 LEVELS = 12
 MARGIN_M = np.array([12.0, 9.0])
 MOST_MAPS = 4
+HALF_WIDTH = 476  # two maps side by side
 
 
 def roads_from_above(run: RunData) -> tuple[Chart, ...]:
     """One map per road that was driven, at most `MOST_MAPS`."""
     drives = _drives(run)
-    maps = [_map(run, drive, number) for number, drive in enumerate(drives[:MOST_MAPS])]
-    if maps and len(drives) > MOST_MAPS:
-        more = f" {len(drives) - MOST_MAPS} more roads were driven after it."
+    width = WIDTH if len(drives) == 1 else HALF_WIDTH
+    maps = [_map(run, drive, number, width) for number, drive in enumerate(drives[:MOST_MAPS])]
+    if len(drives) > MOST_MAPS:
+        more = f" Driven after it, not shown: {len(drives) - MOST_MAPS}."
         maps[-1] = replace(maps[-1], note=maps[-1].note + more)
     return tuple(maps)
 
@@ -51,7 +53,7 @@ class _Drive:
     road: dict[str, np.ndarray]
 
 
-def _map(run: RunData, drive: _Drive, number: int) -> Chart:
+def _map(run: RunData, drive: _Drive, number: int, width: int) -> Chart:
     """Map of the driven part, turned so that its longest direction lies horizontally."""
     stamps, line, error = drive.stamps, drive.line, drive.error
     centre = line.mean(axis=0)
@@ -63,10 +65,10 @@ def _map(run: RunData, drive: _Drive, number: int) -> Chart:
     path = place(line)
     low, high = path.min(axis=0) - MARGIN_M, path.max(axis=0) + MARGIN_M
     low, high = _at_least(low, high, (60.0, 12.0))
-    height = float(np.clip(WIDTH * (high[1] - low[1]) / (high[0] - low[0]), 150, 560))
-    scale = max((high[0] - low[0]) / WIDTH, (high[1] - low[1]) / height)
-    low, high = _at_least(low, high, (scale * WIDTH, scale * height))
-    figure = canvas(WIDTH, height)
+    height = float(np.clip(width * (high[1] - low[1]) / (high[0] - low[0]), 150, 560))
+    scale = max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
+    low, high = _at_least(low, high, (scale * width, scale * height))
+    figure = canvas(width, height)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_xlim(low[0], high[0])
@@ -82,9 +84,11 @@ def _map(run: RunData, drive: _Drive, number: int) -> Chart:
         stroke = LineCollection([points], colors=[color], linewidths=3.2, capstyle="round")
         axes.add_collection(stroke)
     _mark(axes, path[0], "start", "o", PAPER)
-    _mark(axes, path[-1], "end", "s", INK)
-    falls_here = falls(run.state, "off_road")
-    for stamp in () if falls_here is None else falls_here[np.isin(falls_here, stamps)]:
+    crashes = falls(run.state, "off_road")
+    crashes = stamps[:0] if crashes is None else crashes[np.isin(crashes, stamps)]
+    if stamps[-1] not in crashes:
+        _mark(axes, path[-1], "end", "s", INK)
+    for stamp in crashes:
         row = int(np.argmin(np.abs(stamps - stamp)))
         axes.plot(*path[row], "X", color=BAD, markersize=11, mec=PAPER, mew=1.2, zorder=6)
         text = f"off the road at {run.seconds(stamp):.1f} s"

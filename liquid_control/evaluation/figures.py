@@ -187,9 +187,7 @@ def latency(run: RunData) -> Chart | None:
         text = f" {label} {value:.1f} ms "
         axes.text(value, 1.05, text, ha=side, color=INK, fontsize=11, transform=above)
     beyond = int((values > end).sum())
-    note = (
-        "From the moment a camera frame was sent to the moment its command was, by the wall clock."
-    )
+    note = "From the sending of a camera frame to the sending of its command, by the wall clock."
     if beyond:
         frames = "frame took" if beyond == 1 else "frames took"
         note += f" {beyond} {frames} longer than {end:.0f} ms (at most {values.max():.0f} ms)."

@@ -45,7 +45,8 @@ def render(results: dict, figures: Figures, film: Film | None, video: Path | Non
     """
     title = escape(results["title"])
     parts = [_header(results), _cards(results), _video(film, video)]
-    parts += [_road(chart) for chart in figures.roads]
+    roads = [_road(chart) for chart in figures.roads]
+    parts.append(_grid(*roads) if len(roads) > 1 else "".join(roads))
     parts += [_chart(chart) for chart in figures.over_time]
     parts.append(_chart(figures.neurons))
     parts += [_stills(film), _missing(results["missing"])]
@@ -238,7 +239,9 @@ def _numbers(results: dict) -> dict[str, str]:
     if frames["period_ms"]:
         numbers["Camera period"] = f"{frames['period_ms']:.1f} ms"
     numbers["Decisions recorded"] = f"{frames['decisions']:,}"
-    numbers["Frames before the first decision"] = f"{frames['before_policy']:,}"
+    numbers["Frames before the first and after the last decision"] = (
+        f"{frames['before_policy']:,} and {frames['after_policy']:,}"
+    )
     numbers["Frames that no decision answers"] = f"{frames['unanswered']:,}"
     numbers["Fresh starts of the hidden state"] = f"{frames['resets']:,}"
     if safety:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import decode_image, stamp_of
 from liquid_control.errors import InputError
 
-__all__ = ["RunData", "Series", "View", "read_run", "views"]
+__all__ = ["RunData", "Series", "View", "read_run", "trim", "views"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA = ("/camera/image_raw", "/camera/image_raw/compressed")
@@ -66,6 +67,11 @@ class Series:
         """Values (N,) of one name, None where there is none."""
         return self.values[:, self.names.index(name)] if name in self.names else None
 
+    def between(self, first: int, last: int) -> Series | None:
+        """The rows with stamps in [first, last], None if there is none."""
+        inside = (self.stamps >= first) & (self.stamps <= last)
+        return Series(self.stamps[inside], self.names, self.values[inside]) if any(inside) else None
+
     def at(self, stamps: np.ndarray) -> Series:
         """The rows with exactly these stamps, NaN where there is none."""
         rows = {int(stamp): row for row, stamp in enumerate(self.stamps)}
@@ -98,6 +104,8 @@ class RunData:
         overlay: name of the topic with overlay images, or None.
         saliency: name of the topic with saliency maps, or None.
         absent: recorded topics that this run lacks.
+        before: frames cut off at the start, as the policy was not at work yet (see `trim`).
+        after: frames cut off at the end.
     """
 
     bag: Path
@@ -117,6 +125,8 @@ class RunData:
     overlay: str | None = None
     saliency: str | None = None
     absent: frozenset[str] = frozenset()
+    before: int = 0
+    after: int = 0
 
     @property
     def kind(self) -> str:
@@ -138,7 +148,7 @@ class RunData:
         cuts = [0, *(np.flatnonzero(np.diff(clock) < 0) + 1), len(self.state)]
         return [
             Series(self.state.stamps[a:b], self.state.names, self.state.values[a:b])
-            for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+            for a, b in pairwise(cuts)
         ]
 
     @property
@@ -232,6 +242,27 @@ def _read(bag: Path, reader: BagReader) -> RunData:
     )
 
 
+def trim(run: RunData, to_end: bool = False) -> RunData:
+    """The part in which the policy was at work: from its first decision to its last.
+
+    Before, nodes start and the car waits; after, they are stopped one by one. `to_end` keeps what
+    came after the last decision, which shows how a vehicle stopped whose policy had died.
+    """
+    if run.commands is None:
+        return run
+    first, last = int(run.commands.stamps.min()), int(run.commands.stamps.max())
+    if to_end:
+        last = max([last, *map(int, run.frames)])
+    cut = {
+        key: value.between(first, last)
+        for key, value in vars(run).items()
+        if isinstance(value, Series)
+    }
+    inside = (run.frames >= first) & (run.frames <= last)
+    before, after = int((run.frames < first).sum()), int((run.frames > last).sum())
+    return replace(run, frames=run.frames[inside], before=before, after=after, **cut)
+
+
 def views(run: RunData) -> Iterator[View]:
     """The camera frames of a run in order, each with the overlay that carries its stamp.
 
@@ -239,6 +270,7 @@ def views(run: RunData) -> Iterator[View]:
     frame has their size: the region of interest of another size is not in the bag.
     """
     source = run.overlay or run.saliency
+    wanted = set(map(int, run.frames))
     waiting: deque[tuple[int, np.ndarray]] = deque()
     images: dict[int, np.ndarray] = {}
 
@@ -254,8 +286,9 @@ def views(run: RunData) -> Iterator[View]:
         for topic, logged, message in reader.messages([run.camera, *([source] if source else [])]):
             stamp = _stamp(message, logged)
             if topic == run.camera:
-                waiting.append((stamp, decode_image(message)))
-            else:
+                if stamp in wanted:
+                    waiting.append((stamp, decode_image(message)))
+            elif stamp in wanted:
                 images[stamp] = decode_image(message)
             while any(waits in images for waits, _ in waiting):
                 yield give()

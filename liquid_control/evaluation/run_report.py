@@ -26,7 +26,7 @@ from liquid_control.evaluation.figures import (
     speed,
 )
 from liquid_control.evaluation.page import Figures, render
-from liquid_control.evaluation.run_data import RunData, read_run, views
+from liquid_control.evaluation.run_data import RunData, read_run, trim, views
 from liquid_control.evaluation.run_results import measure, verdict
 from liquid_control.evaluation.video import write_video
 
@@ -47,7 +47,8 @@ def write_run(
     """Measure a closed bag and write results, video and report into `folder`.
 
     All files are made in a hidden folder first and then moved, so that a failure leaves the
-    files of before, or none. Slow runs show a progress bar on a terminal.
+    files of before, or none. Slow runs show a progress bar on a terminal. Everything is told of the
+    time in which the policy was at work (see `run_data.trim`).
 
     Args:
         folder: the run folder; made if needed.
@@ -66,6 +67,7 @@ def write_run(
     """
     folder = Path(folder)
     run = read_run(folder / "bag" if bag is None else bag)
+    run = trim(run, to_end=bool(failures))
     results = measure(run)
     ok, sentence = verdict(results, tuple(failures))
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -137,7 +137,8 @@ def _frames(run: RunData) -> dict:
 
     "missing" are stamps that the camera's median period says should be there. "unanswered" are
     frames between the first and the last decision that no decision carries the stamp of: the
-    policy skipped them or the recorder missed the answer. "before_policy" came before the first.
+    policy skipped them or the recorder missed the answer. "before_policy" and "after_policy" were
+    cut off by `trim` and count nowhere else.
     """
     frames = run.frames
     steps = _steps(run)
@@ -146,18 +147,17 @@ def _frames(run: RunData) -> dict:
     decided = run.commands.stamps if run.commands is not None else np.zeros(0, np.int64)
     answered = np.isin(frames, decided)
     inside = np.zeros(len(frames), bool)
-    before = 0
     if len(decided) and answered.any():
         first, last = np.flatnonzero(answered)[[0, -1]]
         inside[first : last + 1] = True
-        before = int(first)
     return {
         "camera": len(frames),
         "period_ms": None if period is None else period / 1e6,
         "missing": missing,
         "decisions": len(decided),
         "unanswered": int((inside & ~answered).sum()),
-        "before_policy": before,
+        "before_policy": run.before,
+        "after_policy": run.after,
         "decisions_without_frame": int((~np.isin(decided, frames)).sum()),
         "resets": len(run.resets),
     }

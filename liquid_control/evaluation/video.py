@@ -22,6 +22,7 @@ CLOCK = 90_000  # ticks per second, the usual clock of MPEG streams
 LONGEST_STEP_S = 1.0
 KEEP_ATTENTION_S = 0.5
 OFF_ROAD_SHOWN_S = 1.0
+STILL_WAITS = 15  # frames for one with attention
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def write_video(
     read = _readings(run)
     board = _dashboard(run, title)
     count = len(run.frames)
-    wanted = set(np.linspace(0, count - 1, min(stills, count)).round().astype(int).tolist())
+    wanted = np.linspace(0, count - 1, min(stills, count)).round().astype(int).tolist()
     kept: list[Still] = []
     attention, attention_time = None, -np.inf
     writer = None
@@ -78,7 +79,9 @@ def write_video(
             seconds = writer.add(board.draw(view.camera, attention, shown), view.stamp)
             if not sync or abs(reading.time - sync[-1][1] - (seconds - sync[-1][0])) > 0.01:
                 sync.append((seconds, reading.time))
-            if number in wanted:
+            late = wanted and number - wanted[0]
+            if wanted and late >= 0 and (view.attention is not None or late >= STILL_WAITS):
+                del wanted[0]
                 attended = view.attention is not None
                 image = view.attention if attended else view.camera
                 kept.append(Still(reading.time, reading.asked, reading.output, image, attended))
