@@ -84,6 +84,16 @@ def test_messages_that_come_late_are_read_in_order_of_time(tmp_path: Path) -> No
         assert stamps == sorted(order)
 
 
+def test_a_recorder_that_heard_nothing_leaves_an_empty_bag(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic("/odom", "nav_msgs/msg/Odometry")
+    with BagReader(tmp_path / "bag") as bag:
+        assert bag.topics == {"/odom": ("nav_msgs/msg/Odometry", 0)}
+        assert list(bag.messages()) == []
+        with pytest.raises(InputError, match="no message at all"):
+            bag.require("/odom")
+
+
 def test_an_existing_bag_is_never_written_over(tmp_path: Path) -> None:
     path = write_bag(tmp_path / "bag")
     before = (path / "bag_0.mcap").read_bytes()

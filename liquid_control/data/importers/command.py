@@ -17,8 +17,8 @@ __all__ = ["import_"]
 
 def import_(
     format: Annotated[Literal["donkeycar"], tyro.conf.Positional],
-    src: Annotated[Path, tyro.conf.Positional],
-    dst: Annotated[Path, tyro.conf.Positional],
+    src: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")],
+    dst: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DST")],
     overwrite: bool = False,
 ) -> None:
     """Turn a recording into a bag that `train`, `replay` and `ros2 bag play` read.
