@@ -131,9 +131,11 @@ class RunData:
     @property
     def kind(self) -> str:
         """ "drive" (closed loop), "replay" (policy beside a recording) or "recording"."""
+        if self.expert is None:
+            return "drive"
         if self.commands is None:
             return "recording"
-        return "replay" if self.expert is not None and self.state is None else "drive"
+        return "replay" if self.state is None else "drive"
 
     def seconds(self, stamps: np.ndarray) -> np.ndarray:
         """Time since the first stamp of the run [s], float64 (N,)."""

@@ -151,7 +151,7 @@ def _write_frame(write, signals, frame: int, answered: bool) -> None:
     write("/policy/latency", timing, later)
     rate = now["asked"] * SPEED
     write("/cmd_vel", messages.twist_stamped(SPEED, rate, at), later)
-    safe = messages.twist_stamped(SPEED, float(np.clip(rate, -0.2, 0.2)), at)
+    safe = messages.twist_stamped(SPEED, float(np.clip(rate, -0.1, 0.1)), at)
     write("/cmd_vel_safe", safe, later)
     saliency = saliency_map(now["curvature"])
     write("/policy/attention", messages.image(saliency, at), later)
