@@ -1,0 +1,74 @@
+"""A bag is readable however its recorder ended."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+from nav_msgs.msg import Path as PathMessage
+
+from liquid_control.data.bag import BagReader
+from liquid_control.ros import conversion
+from liquid_control.ros.runtime import LATCHED
+
+pytestmark = pytest.mark.ros
+
+FRAME = np.random.default_rng(2).integers(0, 256, (78, 200, 3), np.uint8)
+MS = 1_000_000
+
+
+def record(probe, start, bag, enough):
+    """A recorder that has heard frames, commands and a road that was published before it came."""
+    road = probe.create_publisher(PathMessage, "simulator/road", LATCHED)
+    road.publish(conversion.path(np.array([[0.0, 0.0], [1.0, 0.0]]), 5))
+    child = start("recorder", "-p", f"bag:={bag}")
+    stamp = 0
+    file = bag / f"{bag.name}_0.mcap"
+
+    def written() -> bool:
+        nonlocal stamp
+        stamp += 33 * MS
+        probe.send_frame(FRAME, stamp, "camera/image_raw")
+        probe.send_command(1.0, 0.0, stamp)
+        return file.is_file() and file.stat().st_size > enough
+
+    probe.wait(written, 40.0)
+    return child
+
+
+def check(bag, recovered: bool) -> None:
+    with BagReader(bag) as reader:
+        assert reader.recovered == recovered
+        counts = {topic: count for topic, (_, count) in reader.topics.items()}
+        assert counts["/camera/image_raw"] > 0
+        assert counts["/cmd_vel"] > 0
+        assert counts["/simulator/road"] == 1
+        for topic, _, message in reader.messages():
+            if topic == "/camera/image_raw":
+                assert np.array_equal(conversion.decode_image(message), FRAME)
+                # The same moment's command carries the same stamp.
+                assert message.header.stamp.nanosec % MS == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_recorder_that_is_asked_to_end_leaves_a_finished_bag(probe, start, end, tmp_path, number):
+    child = record(probe, start, tmp_path / "bag", 100_000)
+    assert end(child, number, number) == 0
+    assert (tmp_path / "bag" / "metadata.yaml").is_file()
+    check(tmp_path / "bag", recovered=False)
+
+
+def test_a_killed_recorder_leaves_a_bag_that_can_be_read(probe, start, end, tmp_path):
+    child = record(probe, start, tmp_path / "bag", 200_000)
+    assert end(child, signal.SIGKILL) == -signal.SIGKILL
+    check(tmp_path / "bag", recovered=True)
+
+
+def test_a_bag_that_exists_already_is_not_touched(start, tmp_path):
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "precious.txt").write_text("data")
+    child = start("recorder", "-p", f"bag:={tmp_path / 'bag'}")
+    assert child.process.wait(20) == 2
+    assert "exists already" in child.last_words()
+    assert [path.name for path in (tmp_path / "bag").iterdir()] == ["precious.txt"]
