@@ -103,8 +103,7 @@ class LTC(nn.Module):
         )
         self.input_weight = nn.Parameter(torch.ones(wiring.inputs))
         self.input_bias = nn.Parameter(torch.zeros(wiring.inputs))
-        # Motor neurons settle within about +-0.7 at first, so twice that spans +-1 with room.
-        self.output_weight = nn.Parameter(torch.full((wiring.motor,), 2.0))
+        self.output_weight = nn.Parameter(torch.ones(wiring.motor))
         self.output_bias = nn.Parameter(torch.zeros(wiring.motor))
         self._balance_motor_neurons()
 
@@ -251,10 +250,12 @@ class LTC(nn.Module):
 
     @torch.no_grad()
     def _balance_motor_neurons(self) -> None:
-        """Scale the motor neurons' synapses so that a fresh circuit at rest outputs about 0.
+        """Start with outputs of about 0 at rest, and room for +-1 in both directions.
 
-        At rest (inputs 0.5) a neuron's excitation P and inhibition Q are scaled by a and 1/a such
-        that a P - Q/a + g v = 0. A neuron with synapses of one kind only stays as drawn.
+        Motor neurons leak to 0. At rest (inputs 0.5) excitation P and inhibition Q of one are made
+        equal by the factors sqrt(Q/P) and sqrt(P/Q) on the weights, and both are raised until
+        either kind of synapse alone outweighs the leak; the output weight makes that an output of
+        1.5. A neuron with synapses of one kind only stays as drawn.
         """
         prepared = self.prepare()
         drive = _sense(prepared, torch.full((1, self.wiring.inputs), 0.5))
@@ -264,19 +265,23 @@ class LTC(nn.Module):
             state = self._advance(prepared, state, drive, rate)
         activation = torch.sigmoid(torch.addmm(prepared.offset, state, prepared.slope))[0]
         weight = self.recurrent.weight
-        strength = weight * activation
-        leak = prepared.leak[: self.wiring.units]
-        for motor in range(self.wiring.units - self.wiring.motor, self.wiring.units):
+        first = self.wiring.units - self.wiring.motor
+        self.leak_potential[first:] = 0
+        for motor in range(first, self.wiring.units):
             incoming = self.recurrent.target[:, motor] > 0
             exciting = incoming & (self.recurrent.reversal > 0)
             inhibiting = incoming & (self.recurrent.reversal < 0)
-            excitation, inhibition = strength[exciting].sum(), strength[inhibiting].sum()
-            if excitation == 0 or inhibition == 0:
+            if not (exciting.any() and inhibiting.any()):
                 continue
-            root = torch.sqrt(leak[motor] ** 2 + 4 * excitation * inhibition)
-            scale = (root - leak[motor]) / (2 * excitation)
-            weight[exciting] *= scale
-            weight[inhibiting] /= scale
+            excitation = (weight * activation)[exciting].sum()
+            inhibition = (weight * activation)[inhibiting].sum()
+            weight[exciting] *= torch.sqrt(inhibition / excitation)
+            weight[inhibiting] *= torch.sqrt(excitation / inhibition)
+            weaker = torch.minimum(weight[exciting].sum(), weight[inhibiting].sum())
+            leak = prepared.leak[self.wiring.units + motor]
+            raised = torch.maximum(weaker, 2 * leak)
+            weight[incoming] *= raised / weaker
+            self.output_weight[motor - first] = 1.5 * (raised + leak) / raised
         self.recurrent.raw_weight.copy_(_inverse_softplus(weight))
 
 
