@@ -85,7 +85,8 @@ def _cards(results: dict) -> str:
         cards.append((f"MSE of {name}", f"{figure['mse']:.3g}", unit, zero, False))
         if figure["correlation"] is not None:
             over = f"over {figure['frames']:,} frames"
-            cards.append((f"Correlation, {name}", f"{figure['correlation']:.3f}", "", over, False))
+            value = f"{figure['correlation']:.3f}".replace("-", "−")
+            cards.append((f"Correlation, {name}", value, "", over, False))
     if results["distance_m"] is not None:
         speed = results["mean_speed_m_s"]
         note = "" if speed is None else f"mean {speed:.1f} m/s"

@@ -88,7 +88,8 @@ class RunData:
     Args:
         bag: the bag that was read.
         camera: name of the camera topic.
-        frames: header stamps int64 (N,) [ns] of the camera frames, in recorded order.
+        frames: header stamps int64 (N,) [ns] of the camera frames, in recorded order; a frame that
+            was sent again while nobody answered counts once.
         commands: what the policy asked for, by output name.
         resets: stamps of the decisions whose hidden state was fresh.
         neurons: hidden states by neuron name.
@@ -226,7 +227,7 @@ def _read(bag: Path, reader: BagReader) -> RunData:
     return RunData(
         bag=bag,
         camera=camera,
-        frames=np.array(frames, np.int64),
+        frames=np.array(list(dict.fromkeys(frames)), np.int64),
         commands=commands,
         resets=resets,
         neurons=_vector(rows["neurons"], 2),
@@ -273,6 +274,7 @@ def views(run: RunData) -> Iterator[View]:
     """
     source = run.overlay or run.saliency
     wanted = set(map(int, run.frames))
+    unseen = set(wanted)
     waiting: deque[tuple[int, np.ndarray]] = deque()
     images: dict[int, np.ndarray] = {}
 
@@ -288,7 +290,8 @@ def views(run: RunData) -> Iterator[View]:
         for topic, logged, message in reader.messages([run.camera, *([source] if source else [])]):
             stamp = _stamp(message, logged)
             if topic == run.camera:
-                if stamp in wanted:
+                if stamp in unseen:
+                    unseen.remove(stamp)
                     waiting.append((stamp, decode_image(message)))
             elif stamp in wanted:
                 images[stamp] = decode_image(message)

@@ -63,9 +63,10 @@ def verdict(results: dict, failures: tuple[str, ...] = ()) -> tuple[bool, str]:
     if results["kind"] == "replay" and results["imitation"]:
         name, figures = next(iter(results["imitation"].items()))
         better = figures["mse"] < figures["mse_always_zero"]
+        does = "follows" if better else "does not follow"
         return better, (
-            f"The policy's {name} follows the recording with a mean squared error of "
-            f"{figures['mse']:.3g}; always 0 has {figures['mse_always_zero']:.3g}."
+            f"The policy's {name} {does} the recording: mean squared error {figures['mse']:.3g}, "
+            f"where always 0 has {figures['mse_always_zero']:.3g}."
         )
     if not results["frames"]["camera"]:
         return False, "The bag holds no camera frame: the run ended before it began."

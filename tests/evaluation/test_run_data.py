@@ -63,6 +63,15 @@ def test_one_camera_of_another_name_is_taken_but_two_are_not(tmp_path):
         read_run(tmp_path / "bag2")
 
 
+def test_a_frame_that_was_sent_again_counts_once(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        for number in (0, 0, 0, 1):
+            bag.write("/camera/image_raw", messages.image(GREY, frame(number)), frame(number))
+    run = read_run(tmp_path / "bag")
+    assert run.frames.tolist() == [frame(0), frame(1)]
+    assert [view.stamp for view in views(run)] == [frame(0), frame(1)]
+
+
 def test_rows_join_by_exact_stamp_and_are_nan_elsewhere():
     series = Series(np.array([10, 20, 30]), ("a", "b"), np.arange(6.0).reshape(3, 2))
     joined = series.at(np.array([30, 11, 10]))
