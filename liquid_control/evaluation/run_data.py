@@ -1,25 +1,23 @@
 """A run's bag as arrays: what the results, the video and the report page are made from.
 
-Vectors are read into memory; images stay in the bag and are streamed by `views`, because an hour
-of frames does not fit. Everything is joined by the header stamp of the camera frame.
+Vectors are read into memory; images stay in the bag and are streamed by `run_views`, because an
+hour of frames does not fit. Everything is joined by the header stamp of the camera frame.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from liquid_control.attention.overlay import overlay
 from liquid_control.data.bag import BagReader
-from liquid_control.data.messages import decode_image, stamp_of
+from liquid_control.data.messages import stamp_of
 from liquid_control.errors import InputError
 
-__all__ = ["RunData", "Series", "View", "read_run", "trim", "views"]
+__all__ = ["RunData", "Series", "message_stamp", "read_run", "trim"]
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA = ("/camera/image_raw", "/camera/image_raw/compressed")
@@ -38,8 +36,6 @@ ROAD = {
     "left": "/simulator/road/left",
     "right": "/simulator/road/right",
 }
-# The overlay of a frame is published after the frame; three seconds at 30 Hz is patience enough.
-WAITING_FRAMES = 90
 
 
 @dataclass(frozen=True)
@@ -163,15 +159,6 @@ class RunData:
         return min(firsts, default=0)
 
 
-@dataclass(frozen=True)
-class View:
-    """One camera frame (rows, columns, 3) uint8 RGB and, where recorded, what the policy saw."""
-
-    stamp: int
-    camera: np.ndarray
-    attention: np.ndarray | None
-
-
 def read_run(bag: str | Path) -> RunData:
     """Read a run's bag.
 
@@ -202,7 +189,7 @@ def _read(bag: Path, reader: BagReader) -> RunData:
     roles = {topic: key for key, topic in {**vectors, **twists, **lines}.items() if topic}
     wanted = [camera, *roles, *([odometry] if odometry else [])]
     for topic, logged, message in reader.messages(wanted):
-        stamp = _stamp(message, logged)
+        stamp = message_stamp(message, logged)
         if topic == camera:
             frames.append(stamp)
         elif topic == odometry:
@@ -266,45 +253,6 @@ def trim(run: RunData, to_end: bool = False) -> RunData:
     return replace(run, frames=run.frames[inside], before=before, after=after, **cut)
 
 
-def views(run: RunData) -> Iterator[View]:
-    """The camera frames of a run in order, each with the overlay that carries its stamp.
-
-    Where only saliency maps were recorded the overlay is drawn from them, provided the camera
-    frame has their size: the region of interest of another size is not in the bag.
-    """
-    source = run.overlay or run.saliency
-    wanted = set(map(int, run.frames))
-    unseen = set(wanted)
-    waiting: deque[tuple[int, np.ndarray]] = deque()
-    images: dict[int, np.ndarray] = {}
-
-    def give() -> View:
-        stamp, camera = waiting.popleft()
-        image = images.pop(stamp, None)
-        if image is not None and source == run.saliency:
-            fits = camera.shape[:2] == image.shape[:2]
-            image = overlay(camera, image[..., 0].astype(np.float32) / 255) if fits else None
-        return View(stamp, camera, image)
-
-    with BagReader(run.bag) as reader:
-        for topic, logged, message in reader.messages([run.camera, *([source] if source else [])]):
-            stamp = _stamp(message, logged)
-            if topic == run.camera:
-                if stamp in unseen:
-                    unseen.remove(stamp)
-                    waiting.append((stamp, decode_image(message)))
-            elif stamp in wanted:
-                images[stamp] = decode_image(message)
-            while any(waits in images for waits, _ in waiting):
-                yield give()
-            while len(waiting) > (WAITING_FRAMES if source else 0):
-                yield give()
-            while len(images) > WAITING_FRAMES:
-                del images[next(iter(images))]
-    while waiting:
-        yield give()
-
-
 def _topic(types: dict[str, str], name: str) -> str | None:
     """`name` itself, or the first topic that ends with it: a robot may have a namespace."""
     if name in types:
@@ -330,7 +278,7 @@ def _camera_topic(bag: Path, types: dict[str, str]) -> str:
     )
 
 
-def _stamp(message: object, logged: int) -> int:
+def message_stamp(message: object, logged: int) -> int:
     """Header stamp [ns]; the time of recording for messages without one (Twist)."""
     stamp = stamp_of(message)
     return logged if stamp < 0 else stamp

@@ -26,8 +26,9 @@ from liquid_control.evaluation.figures import (
     speed,
 )
 from liquid_control.evaluation.page import Figures, render
-from liquid_control.evaluation.run_data import RunData, read_run, trim, views
+from liquid_control.evaluation.run_data import RunData, read_run, trim
 from liquid_control.evaluation.run_results import measure, verdict
+from liquid_control.evaluation.run_views import views
 from liquid_control.evaluation.video import write_video
 
 __all__ = ["software", "write_run"]

@@ -14,7 +14,8 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from liquid_control.command import CURVATURE, STEERING
 from liquid_control.evaluation.dashboard import HEIGHT, OUTPUTS, WIDTH, Dashboard, Reading
-from liquid_control.evaluation.run_data import RunData, Series, View
+from liquid_control.evaluation.run_data import RunData, Series
+from liquid_control.evaluation.run_views import View
 
 __all__ = ["Film", "Still", "write_video"]
 

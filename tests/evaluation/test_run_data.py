@@ -6,7 +6,8 @@ import pytest
 from liquid_control.data import messages
 from liquid_control.data.bag import BagWriter
 from liquid_control.errors import InputError
-from liquid_control.evaluation.run_data import Series, read_run, views
+from liquid_control.evaluation.run_data import Series, read_run
+from liquid_control.evaluation.run_views import views
 
 GREY = np.full((78, 200, 3), 90, np.uint8)
 
