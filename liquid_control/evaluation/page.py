@@ -127,8 +127,10 @@ def _video(film: Film | None, video: Path | None) -> str:
         source = video.name
         note = f"Played from {video.name} beside this page ({size / 1e6:.0f} MB)."
     sync = escape(json.dumps([[round(a, 4), round(b, 4)] for a, b in film.sync]), quote=True)
+    attended = any(still.attended for still in film.stills)
+    title = "What the policy saw and attended to" if attended else "What the camera saw"
     return (
-        '<section>\n<div class="head"><h2>What the policy saw and attended to</h2></div>\n'
+        f'<section>\n<div class="head"><h2>{title}</h2></div>\n'
         f'<p class="note">{note} A click on a chart over time seeks to that moment.</p>\n'
         f'<video controls muted playsinline preload="metadata" data-sync="{sync}" '
         f'src="{source}"></video>\n</section>'
@@ -182,7 +184,9 @@ def _stills(film: Film | None) -> str:
     note = (
         "VisualBackProp: warm colours mark what the convolutions answered to the most."
         if attended
-        else "No attention was recorded for some of these frames; those show the camera alone."
+        else "Attention was recorded for some of these frames; the others show the camera alone."
+        if any(still.attended for still in film.stills)
+        else "No attention was recorded; these are frames of the camera."
     )
     figures = "\n".join(_still(still) for still in film.stills)
     return (

@@ -62,6 +62,7 @@ def write_video(
     read = _readings(run)
     board = _dashboard(run, title)
     count = len(run.frames)
+    patience = STILL_WAITS if run.overlay or run.saliency else 0
     wanted = np.linspace(0, count - 1, min(stills, count)).round().astype(int).tolist()
     kept: list[Still] = []
     attention, attention_time = None, -np.inf
@@ -81,7 +82,9 @@ def write_video(
             if not sync or abs(reading.time - sync[-1][1] - (seconds - sync[-1][0])) > 0.01:
                 sync.append((seconds, reading.time))
             late = wanted and number - wanted[0]
-            if wanted and late >= 0 and (view.attention is not None or late >= STILL_WAITS):
+            last = number == count - 1
+            due = view.attention is not None or late >= patience or last
+            if wanted and late >= 0 and due:
                 del wanted[0]
                 attended = view.attention is not None
                 image = view.attention if attended else view.camera

@@ -235,6 +235,8 @@ def test_missing_topics_are_named_in_the_page(make_drive):
     folder, _ = make_drive(6, without=TOPICS)
     results = write_run(folder, "bare")
     text, _ = read_page(folder)
+    assert "No attention was recorded" in text
+    assert text.count("<figure>") == 6
     for topic in set(TOPICS) - {"/policy/attention"}:
         assert f"{topic} was not recorded" in text
     assert results["lateral_error_m"] is None
