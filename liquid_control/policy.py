@@ -127,12 +127,10 @@ class Policy(nn.Module):
             extra: JSON-ready facts to keep with the model (data, seed, score); `load` puts them
                 into `policy.extra`.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = save_weights(
             {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         )
-        config = {
+        fields = {
             "format": FORMAT,
             "version": VERSION,
             "command": self.spec.to_dict(),
@@ -143,8 +141,11 @@ class Policy(nn.Module):
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "extra": self.extra if extra is None else extra,
         }
+        config = json.dumps(fields, indent=1) + "\n"
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / WEIGHTS, weights)
-        _replace(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+        _replace(folder / CONFIG, config.encode())
 
     @classmethod
     def load(cls, folder: str | Path) -> Policy:
