@@ -177,7 +177,7 @@ class LTC(nn.Module):
             inputs: (batch, inputs).
             state: (batch, units), or None for zeros.
             elapsed: time since the sample before [s], >= 0: a number or (batch,).
-            prepared: what `prepare` returned for the present parameters; saves half the time.
+            prepared: what `prepare` returned for the present parameters; saves a third of the time.
 
         Returns:
             Outputs (batch, motor) and the new state (batch, units).
