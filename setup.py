@@ -89,7 +89,7 @@ setup(
     license="Apache-2.0",
     maintainer="liquid_control maintainers",
     maintainer_email="maintainers@liquid-control.example",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     # Not `envs`: the world rooms are imported as liquid_control.envs, through the committed link.
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={"": ["**/*.xml", "**/*.png", "**/*.html", "**/*.css", "**/*.js"]},
