@@ -101,9 +101,10 @@ class DrivingEnv(gymnasium.Env):
         if not 0.0 <= start <= 1.0:
             raise InputError(f"The option 'start' is a share of the road from 0 to 1, got {start}.")
         self.road = generate(self.np_random)
+        # Its own stream: physics does not depend on whether anybody looks.
+        scenery = np.random.default_rng(self.np_random.integers(2**63))
         if self._camera or self.render_mode:
-            # Its own stream: physics does not depend on whether anybody looks.
-            self._world.load(self.road, np.random.default_rng(self.np_random.integers(2**63)))
+            self._world.load(self.road, scenery)
         start = START + start * (self.road.length - 100.0 - START)
         offset = -LANE_WIDTH / 2 + self.np_random.uniform(-0.3, 0.3)
         (x, y), heading, _ = self.road.at(start)

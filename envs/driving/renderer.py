@@ -42,12 +42,15 @@ class Renderer:
         """A frame (height, width, 3) uint8 RGB of a camera by name, with the car if asked."""
         world = self._world
         self._gl.make_current()
+        fresh = bool(world.dirty_meshes)
         for mesh in world.dirty_meshes:
             mujoco.mjr_uploadMesh(world.model, self._context, mesh)
         for texture in world.dirty_textures:
             mujoco.mjr_uploadTexture(world.model, self._context, texture)
         world.dirty_meshes.clear()
         world.dirty_textures.clear()
+        if fresh:
+            self._take_fog()
         mujoco.mj_kinematics(world.model, world.data)
         mujoco.mj_camlight(world.model, world.data)
         self._camera.fixedcamid = world.model.camera(camera).id
@@ -64,11 +67,24 @@ class Renderer:
             self._scene,
         )
         viewport = mujoco.MjrRect(0, 0, width, height)
+        if fresh:
+            # The sky is drawn with the fog that the frame before left in OpenGL's state.
+            mujoco.mjr_render(viewport, self._scene, self._context)
         mujoco.mjr_render(viewport, self._scene, self._context)
         frame = np.empty((height, width, 3), np.uint8)
         mujoco.mjr_readPixels(frame, None, viewport, self._context)
         # OpenGL's rows run from the bottom up.
         return np.ascontiguousarray(frame[::-1])
+
+    def _take_fog(self) -> None:
+        """Take over the fog of the model, which MuJoCo reads only when a context is made."""
+        # Imported here, because PyOpenGL must find the platform that MuJoCo has chosen.
+        from OpenGL import GL
+
+        model = self._world.model
+        GL.glFogf(GL.GL_FOG_START, model.vis.map.fogstart * model.stat.extent)
+        GL.glFogf(GL.GL_FOG_END, model.vis.map.fogend * model.stat.extent)
+        self._context.fogRGBA = model.vis.rgba.fog
 
     def close(self) -> None:
         """Give the OpenGL context back."""
