@@ -3,18 +3,27 @@
 `--show-args` lists the arguments. The launch ends when one of the nodes does.
 """
 
+from __future__ import annotations
+
 import os
 from datetime import datetime
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, EmitEvent, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
-from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
+
+
+def end_together(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """End the launch with its first node; once, because launch_ros fails on a second shutdown."""
+    if context.is_shutdown:
+        return None
+    return Shutdown(reason=f"{event.process_name} has ended")
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -45,7 +54,7 @@ def generate_launch_description() -> LaunchDescription:
         "namespace": value["namespace"],
         "output": "screen",
         "ros_arguments": ["--log-level", value["log_level"]],
-        "on_exit": EmitEvent(event=Shutdown(reason="a node of the drive has ended")),
+        "on_exit": end_together,
         # /tf under a namespace would mix the trees of several cars.
         "remappings": [("/tf", "tf"), ("/tf_static", "tf_static")],
     }

@@ -107,6 +107,10 @@ def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> i
         print(f"{name}: {error}", file=sys.stderr, flush=True)
         stop.code = 2
     finally:
+        # Python gives signals back their default while it ends; one more would count as a crash.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.alarm(_PATIENCE)
         if node is not None:
             if rclpy.ok() and hasattr(node, "close"):
                 node.close()

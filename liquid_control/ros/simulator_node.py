@@ -236,10 +236,8 @@ def _make(world: str) -> tuple[Any, float]:
     """The world and the vertical field of view of its camera [rad]."""
     import gymnasium
 
-    import liquid_control.envs
     from liquid_control.envs.driving.world import CAMERA
 
-    liquid_control.envs.register()
     try:
         environment = gymnasium.make(world, disable_env_checker=True)
     except gymnasium.error.Error as error:

@@ -118,7 +118,10 @@ def supervise(
     outcome.failures += [
         f"{child.name} ended with {_end(child)}: {child.last_words()}"
         for child in children
-        if child.code and not any(child.name in failure for failure in outcome.failures)
+        if child.code
+        and not any(child.name in failure for failure in outcome.failures)
+        # Ctrl-C before a node has begun to listen for it ends Python with an exit code.
+        and (outcome.frames or not outcome.interrupted)
     ]
     return outcome
 
