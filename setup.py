@@ -101,7 +101,10 @@ setup(
         "torch>=2.4",
         "safetensors>=0.4",
         "rosbags>=0.11",
-        "mcap>=1.2",
+        # From 1.5 on its writer flushes, which is what a killed recorder leaves behind.
+        "mcap>=1.5",
+        "zstandard>=0.22",
+        "ruamel.yaml>=0.18",
         "tyro>=0.9",
         "rich>=13",
         "tqdm>=4.66",

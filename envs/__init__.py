@@ -1,6 +1,10 @@
-"""The simulated worlds, as Gymnasium environments that need no import to be made.
+"""The simulated worlds, as Gymnasium environments.
 
+    import liquid_control.envs
     gymnasium.make("liquid_control/Driving-v0")
+
+or, in one line, `gymnasium.make("liquid_control.envs:liquid_control/Driving-v0")`: Gymnasium 1
+looks for no plug-ins, so something must import this package, which registers the worlds.
 
 They import nothing of liquid_control but errors, command and camera, so that they are of use on
 their own. Import them as `liquid_control.envs`, never as a global module `envs`.
@@ -8,13 +12,9 @@ their own. Import them as `liquid_control.envs`, never as a global module `envs`
 
 import gymnasium
 
-__all__ = ["register"]
+__all__: list[str] = []
 
-
-def register() -> None:
-    """Register the worlds; Gymnasium calls this through the entry point `gymnasium.envs`."""
-    if "liquid_control/Driving-v0" not in gymnasium.registry:
-        gymnasium.register(
-            id="liquid_control/Driving-v0",
-            entry_point="liquid_control.envs.driving:DrivingEnv",
-        )
+gymnasium.register(
+    id="liquid_control/Driving-v0",
+    entry_point="liquid_control.envs.driving:DrivingEnv",
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from liquid_control.errors import InputError
@@ -58,10 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(
             f"liquid-control: `{name}` needs the Python package {error.name!r}, which is not "
-            "installed; run `make setup`, or `liquid-control doctor` to see what is missing.",
+            "installed; run `make setup`, or see what is missing: `python -m liquid_control.doctor`.",
             file=sys.stderr,
         )
         return 2
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has gone; without this Python complains at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from enum import Enum
+from enum import StrEnum
 
 from liquid_control.errors import InputError
 
@@ -62,7 +62,7 @@ class Limits:
             )
 
 
-class Refusal(str, Enum):
+class Refusal(StrEnum):
     """Why a command was not obeyed."""
 
     NOT_FINITE = "not finite"

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import gymnasium
 
+import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
 
 __all__ = ["in_parallel", "make_world"]
@@ -23,10 +24,6 @@ def make_world(world: str, **options) -> gymnasium.Env:
     Raises:
         InputError: no such world; the known ones of liquid_control are named.
     """
-    import liquid_control.envs
-
-    # Gymnasium finds them by entry point once the package is installed; a bare checkout is not.
-    liquid_control.envs.register()
     try:
         return gymnasium.make(world, **options)
     except gymnasium.error.Error as error:

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from liquid_control import envs
+import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.envs.driving import DrivingEnv
 from liquid_control.errors import InputError
 
-envs.register()
 WORLD = "liquid_control/Driving-v0"
 
 
