@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(
             f"liquid-control: `{name}` needs the Python package {error.name!r}, which is not "
-            "installed; run `make setup`, or see what is missing: `python -m liquid_control.doctor`.",
+            "installed; run `make setup`, or `python -m liquid_control.doctor` to see what lacks.",
             file=sys.stderr,
         )
         return 2
