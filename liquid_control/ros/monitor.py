@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
-from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from liquid_control.data.messages import read_named_vector
 from liquid_control.ros.conversion import nanoseconds
-from liquid_control.ros.runtime import COMMAND
 
 __all__ = ["Monitor"]
 
@@ -25,11 +23,10 @@ class Monitor(Node):
     """Subscribes the policy's and the simulator's vectors and keeps their last values.
 
     Attributes:
-        decision, state, neurons: last values by name.
-        asked_speed, speed: forward speed before and after the safety node [m/s].
-        frames: decisions heard.
-        moving: decisions heard after the first that moved the car.
-        begin, now: stamps of the first decision that moved the car and of the last [s].
+        decision, state, neurons, expert: last values by name.
+        frames, crashes: decisions heard, and how often the car left the road.
+        begin, now: stamps of the first decision with the car under way and of the last [s].
+        ages: frame to command of the last frames [s].
     """
 
     def __init__(self) -> None:
@@ -38,7 +35,6 @@ class Monitor(Node):
         self.state: Mapping[str, float] = {}
         self.neurons: Mapping[str, float] = {}
         self.expert: Mapping[str, float] = {}
-        self.speed = self.asked_speed = 0.0
         self.frames = self.crashes = 0
         self.begin: float | None = None
         self.now = 0.0
@@ -52,7 +48,6 @@ class Monitor(Node):
             (JointState, "expert/command", self._on_expert),
         ):
             self.create_subscription(kind, topic, callback, 15)
-        self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_safe, COMMAND)
 
     @property
     def seconds(self) -> float:
@@ -78,7 +73,9 @@ class Monitor(Node):
         self.decision = read_named_vector(message)
         self.frames += 1
         self.now = nanoseconds(message.header.stamp) * 1e-9
-        self.begin = self.now if self.begin is None else self.begin
+        # The simulated car waits until its nodes have found one another.
+        if self.begin is None and not self.state.get("waiting"):
+            self.begin = self.now
         self._arrivals.append(time.monotonic())
 
     def _on_neurons(self, message: JointState) -> None:
@@ -93,6 +90,3 @@ class Monitor(Node):
 
     def _on_expert(self, message: JointState) -> None:
         self.expert = read_named_vector(message)
-
-    def _on_safe(self, message: TwistStamped) -> None:
-        self.speed = message.twist.linear.x

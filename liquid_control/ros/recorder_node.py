@@ -71,7 +71,7 @@ class RecorderNode(Node):
         self._bytes = 0
         self._trouble = ""
         self._look()
-        every(self, 0.2, self._look)
+        every(self, 0.1, self._look)
         Diagnostics(self, folder)
         self.get_logger().info(f"Recording into {folder}.")
 

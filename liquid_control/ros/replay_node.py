@@ -32,6 +32,8 @@ _CAMERAS = ("/camera/image_raw", "/camera/image_raw/compressed")
 _COMMANDS = ("/expert/command", "/cmd_vel")
 # How often the first frame is repeated until a policy answers, and lockstep looks at the time [s].
 _AGAIN, _LOOK = 0.25, 0.02
+# How long the second frame waits after the first was answered [s].
+_HOLD = 0.5
 # A command without the frame's own stamp still says what was done then [ns].
 _RECENT = 100_000_000
 
@@ -76,7 +78,8 @@ class ReplayNode(Node):
         self._moment, self._upcoming = first, next(self._moments, None)
         self._answered = False
         self._frames, self._unanswered = 1, 0
-        # Steady time of the stamp 0, once the policy has answered [s].
+        self._first_stamp = first.stamp
+        # Steady time at which the replay begins, once the policy has answered [s].
         self._begin: float | None = None
         self._sent_at = 0.0
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
@@ -90,23 +93,29 @@ class ReplayNode(Node):
     def _on_decision(self, message: JointState) -> None:
         if conversion.nanoseconds(message.header.stamp) != self._moment.stamp:
             return
-        if self._begin is None:
-            self._begin = time.monotonic() - self._moment.stamp * 1e-9
         self._answered = True
-        if self._lockstep:
+        if self._begin is None:
+            # Recorders still look for the topics of the node that has just answered.
+            self._begin = time.monotonic() + _HOLD
+        elif self._upcoming is None or (self._lockstep and self._frames > 1):
             self._next()
 
     def _on_time(self) -> None:
         now = time.monotonic()
         if self._begin is None:
-            # Nobody may be listening yet: the first frame is sent until it is answered.
-            if now - self._sent_at > _AGAIN:
+            # A policy that is configured may not be active yet: the first frame is repeated.
+            if now - self._sent_at > _AGAIN and self.count_publishers("policy/decision"):
                 self._send()
-        elif self._lockstep:
-            if now - self._sent_at > self._patience:
-                self._next()
-        elif now >= self._begin + (self._upcoming or self._moment).stamp * 1e-9:
+        elif now >= self._due():
             self._next()
+
+    def _due(self) -> float:
+        """When to go on even without a decision, on the steady clock [s]."""
+        if self._upcoming is None:
+            return self._sent_at + self._patience
+        if not self._lockstep:
+            return self._begin + (self._upcoming.stamp - self._first_stamp) * 1e-9
+        return self._begin if self._frames == 1 else self._sent_at + self._patience
 
     def _next(self) -> None:
         self._unanswered += not self._answered

@@ -33,6 +33,8 @@ __all__ = ["SimulatorNode", "draw_once", "main"]
 
 # Longer than any policy's `max_gap` should be [ns].
 _PAUSE = 1_000_000_000
+# The first command is not obeyed at once: recorders still look for the topics of its node [s].
+_HOLD = 0.5
 # A first stamp of 0 would read as "no time yet" [ns].
 _START = 1_000_000_000
 _PATH_STEP = 4  # of the road's samples, 0.5 m apart
@@ -66,6 +68,7 @@ class SimulatorNode(Node):
         self._episode = self._crashes = self._overruns = self._unanswered = 0
         self._action = np.zeros(2, np.float32)
         self._waiting = True
+        self._called_at: float | None = None
         self._pending = False
         self._published_at = time.monotonic()
         self._answers, self._steps = Window(), Window()
@@ -140,8 +143,13 @@ class SimulatorNode(Node):
         if not (math.isfinite(speed) and math.isfinite(rate)):
             return
         stamp = conversion.nanoseconds(message.header.stamp)
-        if self._waiting and (speed == 0.0 or stamp < self._waits_since):
-            return
+        if self._waiting:
+            if speed == 0.0 or stamp < self._waits_since:
+                return
+            now = time.monotonic()
+            self._called_at = now if self._called_at is None else self._called_at
+            if now - self._called_at < _HOLD:
+                return
         self._waiting = False
         if stamp == self._stamp and self._pending:
             self._answers.add(time.monotonic() - self._published_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -47,11 +48,11 @@ class NodePlan:
 
 @dataclass
 class Outcome:
-    """What the supervisor saw of a run."""
+    """What the supervisor saw of a run; crashes are None where there is no simulator."""
 
     seconds: float = 0.0
     frames: int = 0
-    crashes: int = 0
+    crashes: int | None = None
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -155,7 +156,9 @@ def _watch(
                     break
                 if seconds is not None and monitor.seconds >= seconds:
                     break
-                if now - heard > (_SILENCE if monitor.frames else _START_UP):
+                # A recording may pause for any time; a car's camera does not.
+                silence = _SILENCE if seconds is not None else math.inf
+                if now - heard > (silence if monitor.frames else _START_UP):
                     outcome.failures.append(
                         f"No decision for {now - heard:.0f} s, {now - started:.0f} s after the "
                         "start; see the logs in the run's folder."
@@ -164,7 +167,7 @@ def _watch(
     finally:
         outcome.interrupted = asked.code is not None
         outcome.seconds, outcome.frames = monitor.seconds, monitor.frames
-        outcome.crashes = monitor.crashes
+        outcome.crashes = monitor.crashes if monitor.state else None
         monitor.destroy_node()
 
 
