@@ -52,7 +52,9 @@ class ReplayNode(Node):
     """Publishes `camera/image_raw`, `expert/command` and `/clock`; subscribes `policy/decision`.
 
     Modes: "lockstep" goes on when the decision on a frame has come, as fast as the policy is;
-    "realtime" keeps the frames' own pace. Both begin when the first frame was answered.
+    "realtime" keeps the frames' own pace. Both begin half a second after the first frame was
+    answered, when recorders have found the policy's topics: only that first decision may be
+    missing in a recording.
     """
 
     def __init__(self, stop: Stop) -> None:
