@@ -9,6 +9,7 @@ Networks", AAAI 2021, eq. 1 and 3; Lechner et al. 2020, Methods).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits.memory import LongMemory
+from liquid_control.circuits.recipes import Recipe, wiring_of
+from liquid_control.circuits.solvers import SOLVERS, fused, substeps
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["LTC", "Prepared"]
@@ -70,30 +75,76 @@ class Synapses(nn.Module):
         return self.source * self.slope, -self.slope * self.midpoint, current
 
 
-class LTC(nn.Module):
-    """Liquid time-constant cell with the fused solver of the NCP paper.
+class LTC(Circuit):
+    """Liquid time-constant network.
 
-    Each sample takes `unfolds` steps of length h = elapsed time / unfolds:
-    x <- (x + h/C (g v + sum w s E)) / (1 + h/C (g + sum w s)).
-    The state stays within the smallest and largest of {initial state, v, E of the incoming
-    synapses}, however long the elapsed time, and an elapsed time of 0 leaves it as it is.
+    Each sample takes `unfolds` steps of length h = elapsed time / unfolds. With the fused solver,
+    x <- (x + h/C (g v + sum w s E)) / (1 + h/C (g + sum w s)), the state stays within the smallest
+    and largest of {initial state, v, E of the incoming synapses}, however long the elapsed time,
+    and an elapsed time of 0 leaves it as it is. The explicit solvers take more steps where a step
+    would exceed the fastest time constant, and refuse to take more than 1000.
 
-    Outputs are the motor neurons' states after an affine map. The cell computes in the precision
-    of its parameters, also inside `torch.autocast`.
+    Outputs are the motor neurons' states after an affine map.
+
+    Made by `LTC(wiring)`, or with the arguments of `ncps.torch.LTC`: `LTC(20, 50)` for 20 inputs
+    and 50 fully connected neurons, `LTC(20, AutoNCP(28, 4))`.
 
     Args:
-        wiring: who is wired to whom; only its synapses have parameters.
+        input_size: number of inputs; or the wiring itself, and then no `units`.
+        units: number of fully connected neurons, or a wiring, or a recipe for one; only its
+            synapses have parameters.
+        return_sequences, batch_first: see `Circuit`.
+        mixed_memory: let an LSTM carry a long-term memory; the state is then (x, c).
+        input_mapping, output_mapping: "affine" (factor and offset are learnt), "linear" (factor
+            alone) or None.
+        ode_unfolds: the name of `unfolds` in ncps.
+        epsilon, implicit_param_constraints: accepted from callers of ncps, without effect: nothing
+            here divides by 0, and parameters that must be positive always are.
         unfolds: solver steps per sample.
-        time_unit: scale of the initial time constants [s], capacitances 0.4 to 0.6 time units. The
-            reference counts frames at 30 Hz as its time; with seconds in their place a fresh
-            circuit would answer 30 times slower, too late to steer by and to train on 16 frames.
+        time_unit: scale of the initial time constants [s], capacitances 0.4 to 0.6 time units, and
+            the elapsed time where none is given. The reference counts frames at 30 Hz as its time;
+            with seconds in their place a fresh circuit would answer 30 times slower, too late to
+            steer by and to train on 16 frames. So 1/30 for `LTC(wiring)`, else 1 as in ncps.
+        solver: "fused", "euler" or "rk4"; see `solvers`.
+
+    Raises:
+        ValueError: an unknown mapping or solver, or a wiring that does not fit the inputs.
     """
 
-    def __init__(self, wiring: Wiring, unfolds: int = 6, time_unit: float = 1 / 30) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        input_size: int | Wiring,
+        units: int | Wiring | Recipe | None = None,
+        return_sequences: bool = True,
+        batch_first: bool = True,
+        mixed_memory: bool = False,
+        input_mapping: str | None = "affine",
+        output_mapping: str | None = "affine",
+        ode_unfolds: int | None = None,
+        epsilon: float | None = None,
+        implicit_param_constraints: bool = True,
+        *,
+        unfolds: int = 6,
+        time_unit: float | None = None,
+        solver: str = "fused",
+    ) -> None:
+        wiring = wiring_of(input_size, units)
+        if time_unit is None:
+            time_unit = 1 / 30 if units is None else 1.0
+        units = wiring.units
+        sizes = (units, units) if mixed_memory else (units,)
+        super().__init__(
+            wiring.inputs, sizes, wiring.motor, time_unit, batch_first, return_sequences
+        )
+        unfolds = ode_unfolds or unfolds
+        if solver not in SOLVERS or unfolds < 1:
+            raise ValueError(
+                f"The solver must be one of {list(SOLVERS)} with 1 or more unfolds, got "
+                f"{solver!r} with {unfolds}."
+            )
         self.wiring = wiring
         self.unfolds = unfolds
-        units = wiring.units
+        self.solver = solver
         self.sensory = Synapses(wiring.sensory)
         self.recurrent = Synapses(wiring.adjacency)
         self.raw_leak_conductance = nn.Parameter(_inverse_softplus(_uniform(units, 0.001, 1.0)))
@@ -101,11 +152,20 @@ class LTC(nn.Module):
         self.raw_capacitance = nn.Parameter(
             _inverse_softplus(time_unit * _uniform(units, 0.4, 0.6))
         )
-        self.input_weight = nn.Parameter(torch.ones(wiring.inputs))
-        self.input_bias = nn.Parameter(torch.zeros(wiring.inputs))
-        self.output_weight = nn.Parameter(torch.ones(wiring.motor))
-        self.output_bias = nn.Parameter(torch.zeros(wiring.motor))
+        self._add_map("input", wiring.inputs, input_mapping)
+        self._add_map("output", wiring.motor, output_mapping)
         self._balance_motor_neurons()
+        self.memory = LongMemory(wiring.inputs, units) if mixed_memory else None
+
+    def _add_map(self, name: str, size: int, kind: str | None) -> None:
+        learnt = {"affine": ("weight", "bias"), "linear": ("weight",), None: ()}
+        if kind not in learnt:
+            raise ValueError(f"{name}_mapping must be 'affine', 'linear' or None, got {kind!r}.")
+        for part, value in (("weight", torch.ones(size)), ("bias", torch.zeros(size))):
+            if part in learnt[kind]:
+                self.register_parameter(f"{name}_{part}", nn.Parameter(value))
+            else:
+                self.register_buffer(f"{name}_{part}", value, persistent=False)
 
     @property
     def leak_conductance(self) -> Tensor:
@@ -134,66 +194,24 @@ class LTC(nn.Module):
             self.capacitance,
         )
 
-    def forward(
-        self, inputs: Tensor, state: Tensor | None, elapsed: float | Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Run over sequences.
+    def _drive(self, prepared: Prepared, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
+        drive = _sense(prepared, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
+        own = (drive, self._rate(prepared, elapsed))
+        return own if self.memory is None else (self.memory.drive(inputs), *own)
 
-        Args:
-            inputs: (batch, time, inputs).
-            state: (batch, units), or None for zeros.
-            elapsed: time since the sample before [s], >= 0: a number, (time,) or (batch, time).
+    def _next(
+        self, prepared: Prepared, state: tuple[Tensor, ...], *drive: Tensor
+    ) -> tuple[Tensor, ...]:
+        if self.memory is None:
+            return (self._advance(prepared, state[0], *drive),)
+        neurons, cell = self.memory(*state, drive[0])
+        return self._advance(prepared, neurons, *drive[1:]), cell
 
-        Returns:
-            Outputs (batch, time, motor) and the state (batch, units) after the last sample.
+    def _read(self, prepared: Prepared, state: tuple[Tensor, ...]) -> Tensor:
+        return self._output(state[0])
 
-        Raises:
-            ValueError: an elapsed time is negative or NaN, or a shape does not fit.
-        """
-        batch, time, _ = inputs.shape
-        with torch.autocast(inputs.device.type, enabled=False):
-            inputs = inputs.to(self.input_weight.dtype)
-            elapsed = self._elapsed(elapsed, ((), (time,), (batch, time)), inputs)
-            state = self._state(state, batch, inputs)
-            prepared = self.prepare()
-            drives = _sense(prepared, inputs.reshape(batch * time, -1)).view(batch, time, -1)
-            rates = self._rate(prepared, elapsed.expand(batch, time))
-            states = []
-            for drive, rate in zip(drives.unbind(1), rates.unbind(1), strict=True):
-                state = self._advance(prepared, state, drive, rate)
-                states.append(state)
-            return self._output(torch.stack(states, 1)), state
-
-    def step(
-        self,
-        inputs: Tensor,
-        state: Tensor | None,
-        elapsed: float | Tensor,
-        prepared: Prepared | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """One sample.
-
-        Args:
-            inputs: (batch, inputs).
-            state: (batch, units), or None for zeros.
-            elapsed: time since the sample before [s], >= 0: a number or (batch,).
-            prepared: what `prepare` returned for the present parameters; saves a third of the time.
-
-        Returns:
-            Outputs (batch, motor) and the new state (batch, units).
-
-        Raises:
-            ValueError: as `forward`.
-        """
-        batch = len(inputs)
-        with torch.autocast(inputs.device.type, enabled=False):
-            inputs = inputs.to(self.input_weight.dtype)
-            elapsed = self._elapsed(elapsed, ((), (batch,)), inputs)
-            prepared = prepared or self.prepare()
-            rate = self._rate(prepared, elapsed.expand(batch))
-            state = self._state(state, batch, inputs)
-            state = self._advance(prepared, state, _sense(prepared, inputs), rate)
-            return self._output(state), state
+    def _keeps_state_at_rest(self) -> bool:
+        return self.memory is None
 
     def time_constants(
         self, inputs: Tensor, state: Tensor, prepared: Prepared | None = None
@@ -214,10 +232,20 @@ class LTC(nn.Module):
             return prepared.capacitance / _currents(prepared, state, drive)[1]
 
     def _advance(self, prepared: Prepared, state: Tensor, drive: Tensor, rate: Tensor) -> Tensor:
-        for _ in range(self.unfolds):
-            pull, conductance = _currents(prepared, state, drive)
-            # In this form a rate of 0 returns the state to the bit, and nothing divides by 0.
-            state = torch.addcmul(state, rate, pull) / (1 + rate * conductance)
+        """The state after one sample, `rate` being h / C for h = elapsed time / unfolds."""
+        currents = partial(_currents, prepared, drive=drive)
+        if self.solver == "fused":
+            for _ in range(self.unfolds):
+                state = fused(state, rate, currents)
+            return state
+        largest = sum(
+            part[:, self.wiring.units :].sum(0)
+            for part in (prepared.sensory_current, prepared.current)
+        )
+        largest = largest + prepared.leak[self.wiring.units :]  # g + sum w
+        steps = substeps(self.unfolds * rate * largest, self.unfolds)
+        for _ in range(steps):
+            state = SOLVERS[self.solver](state, rate * (self.unfolds / steps), currents)
         return state
 
     def _rate(self, prepared: Prepared, elapsed: Tensor) -> Tensor:
@@ -226,27 +254,6 @@ class LTC(nn.Module):
 
     def _output(self, state: Tensor) -> Tensor:
         return state[..., -self.wiring.motor :] * self.output_weight + self.output_bias
-
-    def _elapsed(
-        self, elapsed: float | Tensor, shapes: tuple[tuple[int, ...], ...], like: Tensor
-    ) -> Tensor:
-        elapsed = torch.as_tensor(elapsed, dtype=like.dtype, device=like.device)
-        if tuple(elapsed.shape) not in shapes:
-            raise ValueError(
-                f"Elapsed times must have one of the shapes {shapes}, got {tuple(elapsed.shape)}."
-            )
-        if not (elapsed >= 0).all():
-            raise ValueError(f"Elapsed times must be 0 s or more, got {elapsed.min().item()} s.")
-        return elapsed
-
-    def _state(self, state: Tensor | None, batch: int, like: Tensor) -> Tensor:
-        if state is None:
-            return like.new_zeros(batch, self.wiring.units)
-        if tuple(state.shape) != (batch, self.wiring.units):
-            raise ValueError(
-                f"The state must have shape {(batch, self.wiring.units)}, got {tuple(state.shape)}."
-            )
-        return state.to(like)
 
     @torch.no_grad()
     def _balance_motor_neurons(self) -> None:
@@ -261,8 +268,8 @@ class LTC(nn.Module):
         drive = _sense(prepared, torch.full((1, self.wiring.inputs), 0.5))
         state = torch.zeros(1, self.wiring.units)
         rate = torch.ones(1)  # h / C = 1 for each neuron settles well within 180 steps
-        for _ in range(30):
-            state = self._advance(prepared, state, drive, rate)
+        for _ in range(180):
+            state = fused(state, rate, partial(_currents, prepared, drive=drive))
         activation = torch.sigmoid(torch.addmm(prepared.offset, state, prepared.slope))[0]
         weight = self.recurrent.weight
         first = self.wiring.units - self.wiring.motor
@@ -281,7 +288,8 @@ class LTC(nn.Module):
             leak = prepared.leak[self.wiring.units + motor]
             raised = torch.maximum(weaker, 2 * leak)
             weight[incoming] *= raised / weaker
-            self.output_weight[motor - first] = 1.5 * (raised + leak) / raised
+            if self.output_weight.requires_grad:
+                self.output_weight[motor - first] = 1.5 * (raised + leak) / raised
         self.recurrent.raw_weight.copy_(_inverse_softplus(weight))
 
 

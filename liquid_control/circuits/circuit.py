@@ -1,0 +1,289 @@
+"""The one call contract of all circuits, liquid and baseline.
+
+A circuit adds its equations in three small methods (`_drive`, `_next`, `_read`); shapes, states,
+elapsed times, precision and the loop over time are here, once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Circuit", "State"]
+
+State = Tensor | tuple[Tensor, ...]
+
+
+class Circuit(nn.Module):
+    """A recurrent network that knows how much time passed between its samples.
+
+    It computes in the precision of its parameters, also inside `torch.autocast`, and returns it.
+    A row whose elapsed time is 0 keeps its state: for cells that solve an ODE that is the limit,
+    for the others a rule, so that two samples with one time stamp do not advance the state twice.
+
+    `torch.export` with a dynamic number of samples turns the loop over time into a scan.
+
+    Args:
+        inputs: number of input features.
+        state_sizes: features of each part of the state; the state is a tensor (batch, size) where
+            there is one part, else a tuple of such tensors.
+        outputs: number of output features.
+        time_unit: elapsed time where none is given [s].
+        batch_first: sequences are (batch, time, features), else (time, batch, features).
+        return_sequences: return the outputs of all samples, else of the last one alone.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        state_sizes: tuple[int, ...],
+        outputs: int,
+        time_unit: float = 1.0,
+        batch_first: bool = True,
+        return_sequences: bool = True,
+    ) -> None:
+        super().__init__()
+        if min(inputs, outputs, *state_sizes) < 1:
+            raise ValueError(
+                "A circuit needs at least one input, one unit and one output, got "
+                f"{inputs}, {', '.join(map(str, state_sizes))} and {outputs}."
+            )
+        self.inputs = inputs
+        self.state_sizes = state_sizes
+        self.outputs = outputs
+        self.time_unit = time_unit
+        self.batch_first = batch_first
+        self.return_sequences = return_sequences
+
+    def forward(
+        self,
+        input: Tensor,
+        state: State | None = None,
+        elapsed: float | Tensor | None = None,
+        *,
+        hx: State | None = None,
+        timespans: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Run over sequences.
+
+        Args:
+            input: (batch, time, inputs), or (time, inputs) without a batch.
+            state: (batch, units), a tuple of these for circuits with more than one part, or None
+                for zeros; without a batch, (units,).
+            elapsed: time since the sample before [s], finite and >= 0: a number, (time,) or
+                (batch, time); by default the circuit's time unit.
+            hx: another name of `state`, that of the ncps library.
+            timespans: another name of `elapsed`; (batch, time, 1) will do, too.
+
+        Returns:
+            Outputs (batch, time, outputs) and the state after the last sample, both without the
+            batch if the input had none. With `batch_first=False` time comes before batch.
+
+        Raises:
+            ValueError: an elapsed time is negative or not finite, or a shape does not fit.
+        """
+        state = _either(state, hx, "state", "hx")
+        if timespans is not None and timespans.dim() == input.dim() and timespans.shape[-1] == 1:
+            timespans = timespans.squeeze(-1)
+        elapsed = _either(elapsed, timespans, "elapsed", "timespans")
+        batched, time_first = input.dim() == 3, not self.batch_first
+        if input.dim() not in (2, 3) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
+            order = "time, batch" if time_first else "batch, time"
+            raise ValueError(
+                f"The input must have shape ({order}, {self.inputs}) or (time, {self.inputs}) with "
+                f"at least one sample, got {tuple(input.shape)}."
+            )
+        with torch.autocast(input.device.type, enabled=False):
+            input = input.to(self._like())
+            elapsed = self._elapsed(elapsed, input.shape[:-1], input)
+            if not batched:
+                input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
+            elif time_first:
+                input, elapsed = input.transpose(0, 1), elapsed.transpose(0, 1)
+            parts = self._parts(state, len(input), batched, input)
+            outputs, parts = self._sequence(input, parts, elapsed)
+            if not self.return_sequences:
+                outputs = outputs[:, -1]
+            elif batched and time_first:
+                outputs = outputs.transpose(0, 1)
+            return (outputs if batched else outputs[0]), self._whole(parts, batched)
+
+    def step(
+        self,
+        input: Tensor,
+        state: State | None = None,
+        elapsed: float | Tensor | None = None,
+        prepared: Any = None,
+    ) -> tuple[Tensor, State]:
+        """One sample.
+
+        Args:
+            input: (batch, inputs), or (inputs,) without a batch.
+            state: as in `forward`.
+            elapsed: time since the sample before [s], finite and >= 0: a number or (batch,).
+            prepared: what `prepare` returned for the present parameters; saves computing it.
+
+        Returns:
+            Outputs (batch, outputs) and the new state, both without the batch if the input had
+            none.
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        batched = input.dim() == 2
+        if input.dim() not in (1, 2) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
+            raise ValueError(
+                f"The input must have shape (batch, {self.inputs}) or ({self.inputs},), got "
+                f"{tuple(input.shape)}; sequences go to the circuit itself, not to step()."
+            )
+        with torch.autocast(input.device.type, enabled=False):
+            input = input.to(self._like())
+            elapsed = self._elapsed(elapsed, input.shape[:-1], input)
+            if not batched:
+                input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
+            parts = self._parts(state, len(input), batched, input)
+            prepared = self.prepare() if prepared is None else prepared
+            drives = self._drive(prepared, input.unsqueeze(1), elapsed.unsqueeze(1))
+            resting = self._resting(elapsed)
+            parts = self._move(prepared, parts, resting, *(drive[:, 0] for drive in drives))
+            output = self._read(prepared, parts)
+            return (output if batched else output[0]), self._whole(parts, batched)
+
+    def prepare(self) -> Any:
+        """What the present parameters amount to, for a caller that steps often; may be None."""
+        return None
+
+    def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
+        """All that does not depend on the state, for a whole sequence at once.
+
+        `inputs` is (batch, time, inputs), `elapsed` (batch, time); so begins each tensor returned.
+        """
+        raise NotImplementedError
+
+    def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
+        """The state after one sample; `drive` is one time slice of what `_drive` returned."""
+        raise NotImplementedError
+
+    def _read(self, prepared: Any, state: tuple[Tensor, ...]) -> Tensor:
+        """Outputs (..., outputs) of a state."""
+        raise NotImplementedError
+
+    def _keeps_state_at_rest(self) -> bool:
+        """Whether the equations themselves leave the state as it is when no time passes."""
+        return False
+
+    def _sequence(
+        self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Outputs (batch, time, outputs) and last state, from checked tensors."""
+        prepared = self.prepare()
+        drives = self._drive(prepared, inputs, elapsed)
+        resting = self._resting(elapsed)
+        if _exporting():
+            return self._scan(prepared, state, resting, drives)
+        states = []
+        for time, drive in enumerate(zip(*(drive.unbind(1) for drive in drives), strict=True)):
+            rest = None if resting is None else resting[:, time]
+            state = self._move(prepared, state, rest, *drive)
+            states.append(state)
+        # One read of all samples is faster than one of each.
+        stacked = tuple(torch.stack(part, 1) for part in zip(*states, strict=True))
+        return self._read(prepared, stacked), state
+
+    def _scan(
+        self,
+        prepared: Any,
+        state: tuple[Tensor, ...],
+        resting: Tensor | None,
+        drives: tuple[Tensor, ...],
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        from torch._higher_order_ops.scan import scan
+
+        sequences = drives if resting is None else (resting, *drives)
+
+        def body(state, drive):
+            rest = () if resting is None else drive[:1]
+            drive = drive[len(rest) :]
+            state = self._move(prepared, state, rest[0] if rest else None, *drive)
+            return state, self._read(prepared, state).clone()
+
+        state, outputs = scan(body, state, tuple(each.transpose(0, 1) for each in sequences))
+        return outputs.transpose(0, 1), tuple(state)
+
+    def _move(
+        self, prepared: Any, state: tuple[Tensor, ...], resting: Tensor | None, *drive: Tensor
+    ) -> tuple[Tensor, ...]:
+        after = self._next(prepared, state, *drive)
+        if resting is None:
+            return after
+        keep = resting.unsqueeze(-1)
+        return tuple(torch.where(keep, old, new) for old, new in zip(state, after, strict=True))
+
+    def _resting(self, elapsed: Tensor) -> Tensor | None:
+        """Rows for which no time passes, or None where there are none to look after."""
+        if self._keeps_state_at_rest():
+            return None
+        resting = elapsed == 0
+        # A trace must hold for any elapsed time, so it cannot depend on these.
+        return resting if torch.compiler.is_compiling() or resting.any() else None
+
+    def _like(self) -> Tensor:
+        """A tensor with the precision and the device in which the circuit computes."""
+        return next(self.parameters())
+
+    def _elapsed(
+        self, elapsed: float | Tensor | None, samples: tuple[int, ...], like: Tensor
+    ) -> Tensor:
+        """Checked elapsed times, expanded to the shape of the samples."""
+        elapsed = self.time_unit if elapsed is None else elapsed
+        elapsed = torch.as_tensor(elapsed, dtype=like.dtype, device=like.device)
+        samples, given = tuple(samples), tuple(elapsed.shape)
+        time_alone = len(samples) == 2 and given == (samples[int(self.batch_first)],)
+        if given not in ((), samples) and not time_alone:
+            shapes = ((), samples[int(self.batch_first) :][:1], samples) if samples else ((),)
+            raise ValueError(
+                f"Elapsed times must have one of the shapes {tuple(dict.fromkeys(shapes))}, got "
+                f"{given}."
+            )
+        if not torch.compiler.is_compiling() and not ((elapsed >= 0) & elapsed.isfinite()).all():
+            raise ValueError(
+                "Elapsed times must be finite and 0 s or more, got "
+                f"{elapsed.min().item()} to {elapsed.max().item()} s."
+            )
+        if time_alone and not self.batch_first and given != samples:
+            elapsed = elapsed.unsqueeze(1)
+        return elapsed.expand(samples)
+
+    def _parts(
+        self, state: State | None, batch: int, batched: bool, like: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The state as a tuple of checked (batch, size) tensors."""
+        if state is None:
+            return tuple(like.new_zeros(batch, size) for size in self.state_sizes)
+        shapes = [(batch, size) if batched else (size,) for size in self.state_sizes]
+        parts = (state,) if isinstance(state, Tensor) else tuple(state)
+        given = [tuple(part.shape) for part in parts]
+        if given != shapes:
+            many = len(shapes) > 1
+            raise ValueError(
+                f"The state must {'be a tuple of shapes' if many else 'have shape'} "
+                f"{', '.join(map(str, shapes))}, got {', '.join(map(str, given))}."
+            )
+        return tuple((part if batched else part.unsqueeze(0)).to(like) for part in parts)
+
+    def _whole(self, parts: tuple[Tensor, ...], batched: bool) -> State:
+        parts = parts if batched else tuple(part[0] for part in parts)
+        return parts[0] if len(parts) == 1 else parts
+
+
+def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:
+    if ours is not None and theirs is not None:
+        raise ValueError(f"{our_name} and {their_name} are two names of one argument: give one.")
+    return theirs if ours is None else ours
+
+
+def _exporting() -> bool:
+    check = getattr(torch.compiler, "is_exporting", None)  # torch 2.7 and later
+    return check is not None and check()
