@@ -1,6 +1,28 @@
-"""Liquid circuits: who is wired to whom, and the cells that run on a wiring."""
+"""Liquid circuits: who is wired to whom, the cells that run on a wiring, and their baselines."""
 
+from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.ltc import LTC
+from liquid_control.circuits.recipes import NCP, AutoNCP, FullyConnected, Random
 from liquid_control.circuits.wiring import Wiring, flagship_wiring, ncp
+from liquid_control.circuits.wiring_kinds import (
+    auto_ncp,
+    from_adjacency,
+    fully_connected,
+    random_sparse,
+)
 
-__all__ = ["LTC", "Wiring", "flagship_wiring", "ncp"]
+__all__ = [
+    "LTC",
+    "NCP",
+    "AutoNCP",
+    "Circuit",
+    "FullyConnected",
+    "Random",
+    "Wiring",
+    "auto_ncp",
+    "flagship_wiring",
+    "from_adjacency",
+    "fully_connected",
+    "ncp",
+    "random_sparse",
+]

@@ -8,11 +8,16 @@ design principles").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from liquid_control.errors import InputError
+
+if TYPE_CHECKING:
+    import networkx
+    from matplotlib.axes import Axes
 
 __all__ = ["Wiring", "flagship_wiring", "ncp"]
 
@@ -63,6 +68,13 @@ class Wiring:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Wiring) and self.to_dict() == other.to_dict()
 
+    def __hash__(self) -> int:
+        return hash((self.sensory.tobytes(), self.adjacency.tobytes(), self.command, self.motor))
+
+    def __reduce__(self) -> tuple:
+        # Made anew by the constructor, so that copies cannot be changed either.
+        return Wiring, tuple(getattr(self, field.name) for field in fields(self))
+
     @property
     def units(self) -> int:
         """Number of neurons, the size of the circuit's state."""
@@ -78,6 +90,18 @@ class Wiring:
         """Names of the neurons in the order of the state: inter_0, ..., command_0, ..., motor_0."""
         layers = (("inter", self.inter), ("command", self.command), ("motor", self.motor))
         return tuple(f"{layer}_{index}" for layer, count in layers for index in range(count))
+
+    def graph(self) -> networkx.DiGraph:
+        """As a networkx graph; see `drawing.graph`."""
+        from liquid_control.circuits import drawing
+
+        return drawing.graph(self)
+
+    def draw(self, ax: Axes | None = None, labels: bool = False) -> Axes:
+        """Draw it with matplotlib; see `drawing.draw`."""
+        from liquid_control.circuits import drawing
+
+        return drawing.draw(self, ax, labels)
 
     def to_dict(self) -> dict:
         """JSON-ready fields; synapses as [from, to, polarity], ordered by source, then target."""
