@@ -11,6 +11,17 @@ import os
 # (GLFW) does not start without a display.
 os.environ.setdefault("MUJOCO_GL", "egl")
 
-from liquid_control.envs.driving.env import DrivingEnv
+from liquid_control.errors import InputError  # after MUJOCO_GL is set
+
+try:
+    from liquid_control.envs.driving.env import DrivingEnv
+except ModuleNotFoundError:
+    raise  # A package that is not installed; the command line says which.
+except (AttributeError, ImportError, OSError) as error:
+    # MuJoCo loads the library of MUJOCO_GL when it is imported, and trips over a missing one.
+    raise InputError(
+        f"MuJoCo cannot load OpenGL for MUJOCO_GL={os.environ['MUJOCO_GL']} ({error}); install "
+        "libegl1 and libgl1-mesa-dri and unset MUJOCO_GL, then try `liquid-control doctor`."
+    ) from error
 
 __all__ = ["DrivingEnv"]

@@ -23,6 +23,7 @@ from liquid_control.rollout import (
     Episode,
     ExpertPilot,
     PolicyPilot,
+    check_world,
     in_parallel,
     make_world,
     run_episode,
@@ -77,6 +78,7 @@ def evaluate(
     folder = None if model == EXPERT else models.find(model)
     if folder:
         Policy.load(folder)  # A broken model is refused before anything is written.
+    check_world(env, seconds=seconds)
     name = folder.name if folder else EXPERT
     output = output or Path("runs") / f"evaluate-{name}"
     output.mkdir(parents=True, exist_ok=True)

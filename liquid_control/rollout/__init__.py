@@ -7,7 +7,7 @@ keeps them as bags.
 
 from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import Disturbed, ExpertPilot, Pilot, PolicyPilot
-from liquid_control.rollout.workers import in_parallel, make_world
+from liquid_control.rollout.workers import check_world, in_parallel, make_world
 
 __all__ = [
     "Disturbed",
@@ -16,6 +16,7 @@ __all__ = [
     "Moment",
     "Pilot",
     "PolicyPilot",
+    "check_world",
     "in_parallel",
     "make_world",
     "run_episode",

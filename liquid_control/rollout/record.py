@@ -17,7 +17,7 @@ from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import Disturbed, ExpertPilot, PolicyPilot
-from liquid_control.rollout.workers import in_parallel, make_world
+from liquid_control.rollout.workers import check_world, in_parallel, make_world
 
 __all__ = ["record"]
 
@@ -64,7 +64,7 @@ def record(
     """
     if not 0.0 <= disturb <= 1.0:
         raise InputError(f"--disturb is a share of full lock from 0 to 1, got {disturb}.")
-    make_world(world).close()
+    check_world(world, seconds=seconds)
     driver = models.find(model) if model else None
     jobs = [
         _Job(world, seconds, seed + index, output / f"{seed + index:06d}", driver, disturb)

@@ -12,7 +12,7 @@ import gymnasium
 import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
 
-__all__ = ["in_parallel", "make_world"]
+__all__ = ["check_world", "in_parallel", "make_world"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -32,6 +32,17 @@ def make_world(world: str, **options) -> gymnasium.Env:
             f"No world {world!r} ({error}); choose one of {known}, or any Gymnasium world with a "
             "camera whose package is installed."
         ) from error
+
+
+def check_world(world: str, **options) -> None:
+    """Make a world and draw its first frame, before anything is written for it.
+
+    Raises:
+        InputError: no such world, or no OpenGL.
+    """
+    env = make_world(world, **options)
+    env.reset(seed=0)
+    env.close()
 
 
 def in_parallel(

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -59,6 +62,22 @@ def test_other_settings_do_not_mix_with_finished_episodes(tmp_path):
 def test_nothing_is_written_for_a_model_that_does_not_exist(tmp_path):
     with pytest.raises(InputError, match="No model 'nobody'"):
         run(tmp_path / "run", model="nobody")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "surroundings", [{"__EGL_VENDOR_LIBRARY_FILENAMES": "/dev/null"}, {"MUJOCO_GL": "osmesa"}]
+)
+def test_without_opengl_one_sentence_says_what_to_install(tmp_path, surroundings):
+    command = [sys.executable, "-m", "liquid_control", "evaluate", "--model", "expert"]
+    command += ["--episodes", "1", "--output", str(tmp_path / "run")]
+    command += ["--seconds", "1"]
+    done = subprocess.run(command, env=os.environ | surroundings, capture_output=True, text=True)
+    if done.returncode == 0 and "MUJOCO_GL" in surroundings:
+        pytest.skip("OSMesa is installed here")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "libegl1" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
