@@ -1,6 +1,8 @@
 """Liquid circuits: who is wired to whom, the cells that run on a wiring, and their baselines."""
 
+from liquid_control.circuits.cfc import CfC
 from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits.from_ncps import from_ncps, neuron_order
 from liquid_control.circuits.ltc import LTC
 from liquid_control.circuits.recipes import NCP, AutoNCP, FullyConnected, Random
 from liquid_control.circuits.wiring import Wiring, flagship_wiring, ncp
@@ -15,6 +17,7 @@ __all__ = [
     "LTC",
     "NCP",
     "AutoNCP",
+    "CfC",
     "Circuit",
     "FullyConnected",
     "Random",
@@ -22,7 +25,9 @@ __all__ = [
     "auto_ncp",
     "flagship_wiring",
     "from_adjacency",
+    "from_ncps",
     "fully_connected",
     "ncp",
+    "neuron_order",
     "random_sparse",
 ]
