@@ -30,6 +30,8 @@ EXTRAS = {
         )
     ],
     "viz": ["av>=14", "matplotlib>=3.8"],
+    # Compiles circuits at run time by the LLVM that it carries: no compiler is needed.
+    "fast": ["numba>=0.65"],
     "export": ["onnx>=1.18", "onnxruntime>=1.22"],
     "scale": ["ray>=2.50", "optuna>=4"],
     # launch_testing of ROS 2 fails on every run of pytest 9.

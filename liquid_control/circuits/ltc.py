@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from liquid_control.circuits import fused_sequence
 from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.memory import LongMemory
 from liquid_control.circuits.recipes import Recipe, wiring_of
@@ -193,6 +194,16 @@ class LTC(Circuit):
             torch.cat((conductance * self.leak_potential, conductance)),
             self.capacitance,
         )
+
+    def _sequence(
+        self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        plain = self.solver == "fused" and self.memory is None
+        if plain and fused_sequence.applies(inputs, *state, elapsed, self.leak_potential):
+            states = fused_sequence.solve(self, inputs, *state, elapsed)
+            # A copy, so that a caller who keeps the state does not keep the whole sequence.
+            return self._output(states), (states[:, -1].clone(),)
+        return super()._sequence(inputs, state, elapsed)
 
     def _drive(self, prepared: Prepared, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         drive = _sense(prepared, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])

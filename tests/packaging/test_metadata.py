@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 import liquid_control
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = {"sim", "train", "ros", "viz", "export", "scale", "dev", "test", "all"}
+EXTRAS = {"fast", "sim", "train", "ros", "viz", "export", "scale", "dev", "test", "all"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,162 @@
+"""Vectors of LANES float32 numbers for numba, which become the machine's vector instructions.
+
+numba's loops are turned into vector instructions only where LLVM can prove it safe, and slowly
+compiled; here the vectors are explicit. In compiled code `lanes = load(array, row)` takes a row of
+a (rows, LANES) array, `store(array, row, lanes)` writes one; + - * / work between vectors and with
+float32 numbers. Where a machine's vectors are shorter, LLVM uses several.
+"""
+
+from __future__ import annotations
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+__all__ = ["LANES", "load", "logistic", "store", "zero"]
+
+LANES = 16
+
+FLOATS = ir.VectorType(ir.FloatType(), LANES)
+INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+
+# No reassociation and no assumption that values are finite: the range reduction of the exponential
+# needs its order of operations, and a NaN must reach the output.
+FLAGS = ("contract", "nsz", "arcp")
+
+
+class Lanes(types.Type):
+    """The type of a vector in compiled code."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+lanes = Lanes()
+
+
+@register_model(Lanes)
+class LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, type_) -> None:
+        super().__init__(manager, type_, FLOATS)
+
+
+def _add_operator(function, instruction) -> None:
+    pairs = ((lanes, lanes), (lanes, types.float32), (types.float32, lanes))
+
+    class Typing(ConcreteTemplate):
+        cases = tuple(signature(lanes, *pair) for pair in pairs)
+
+    def lower(context, builder, signature, arguments):
+        both = [_spread(builder, argument) for argument in arguments]
+        return getattr(builder, instruction)(*both, flags=FLAGS)
+
+    infer_global(function)(Typing)
+    for pair in pairs:
+        lower_builtin(function, *pair)(lower)
+
+
+for _function, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _add_operator(_function, _instruction)
+
+
+@intrinsic
+def zero(_):
+    """A vector of zeros."""
+    return lanes(), lambda context, builder, signature, arguments: ir.Constant(FLOATS, None)
+
+
+@intrinsic
+def load(_, array, row):
+    """Row `row` of a C-contiguous float32 array (rows, LANES); its index is not checked."""
+
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, signature, arguments)
+        return builder.load(address, align=4)
+
+    return lanes(array, row), generate
+
+
+@intrinsic
+def store(_, array, row, value):
+    """Write `value` to row `row` of an array as `load` takes it."""
+
+    def generate(context, builder, signature, arguments):
+        address = _address(context, builder, signature, arguments)
+        builder.store(arguments[2], address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, row, value), generate
+
+
+@intrinsic
+def logistic(_, value):
+    """1 / (1 + e^-value) with a relative error below 2e-7 for values above -87."""
+    return lanes(value), lambda context, builder, signature, arguments: _logistic(
+        builder, arguments[0]
+    )
+
+
+def _logistic(builder, value):
+    def number(constant):
+        return ir.Constant(FLOATS, [constant] * LANES)
+
+    def multiply(left, right):
+        return builder.fmul(left, right, flags=FLAGS)
+
+    def multiply_add(left, right, addend):
+        return builder.fadd(multiply(left, right), addend, flags=FLAGS)
+
+    # Clamped where e^x is still a normal float32. A NaN fails both comparisons and stays.
+    x = builder.fneg(value)
+    for limit, comparison in ((-87.0, "<"), (87.0, ">")):
+        beyond = builder.fcmp_ordered(comparison, x, number(limit))
+        x = builder.select(beyond, number(limit), x)
+    # e^x = 2^n e^r with n = round(x / ln 2); ln 2 in two parts keeps r exact.
+    rint = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(FLOATS, [FLOATS]), f"llvm.rint.v{LANES}f32"
+    )
+    n = builder.call(rint, [multiply(x, number(1.4426950408889634))])
+    r = multiply_add(n, number(-0.693359375), x)
+    r = multiply_add(n, number(2.12194440e-4), r)
+    # Polynomial of (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2 (Moshier, Cephes, expf).
+    series = number(1.9875691500e-4)
+    for coefficient in (
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    ):
+        series = multiply_add(series, r, number(coefficient))
+    exponential = builder.fadd(multiply_add(series, multiply(r, r), r), number(1.0), flags=FLAGS)
+    # 2^n by writing the exponent's bits.
+    exponent = builder.add(builder.fptosi(n, INTEGERS), ir.Constant(INTEGERS, [127] * LANES))
+    bits = builder.shl(exponent, ir.Constant(INTEGERS, [23] * LANES))
+    power = builder.bitcast(bits, FLOATS)
+    return builder.fdiv(number(1.0), multiply_add(exponential, power, number(1.0)), flags=FLAGS)
+
+
+def _address(context, builder, signature, arguments):
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    row = context.cast(builder, arguments[1], signature.args[1], types.intp)
+    first = builder.mul(row, ir.Constant(row.type, LANES))
+    return builder.bitcast(builder.gep(array.data, [first]), FLOATS.as_pointer())
+
+
+def _spread(builder, value):
+    """A float32 number in every lane; vectors stay as they are."""
+    if value.type == FLOATS:
+        return value
+    single = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(
+        single, ir.Constant(FLOATS, ir.Undefined), ir.Constant(INTEGERS, None)
+    )
