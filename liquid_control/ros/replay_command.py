@@ -10,6 +10,7 @@ from tyro.conf import Positional
 from liquid_control import models
 from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
+from liquid_control.ros.replay_node import period
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
 __all__ = ["replay"]
@@ -43,8 +44,9 @@ def replay(
     folder = models.find(model).resolve()
     with BagReader(bag) as reader:
         frames = [count for topic, (_, count) in reader.topics.items() if "camera" in topic]
-    if not any(frames):
-        raise InputError(f"The bag {bag} has no camera frame; choose another one.")
+        if not any(frames):
+            raise InputError(f"The bag {bag} has no camera frame; choose another one.")
+        rate = f"nominal_period:={period(reader):.6f}"
     run = new_folder(out, "replay")
     plan = [
         NodePlan(
@@ -57,7 +59,10 @@ def replay(
         ),
         NodePlan(
             "policy",
-            ["-p", f"model:={folder}", "-p", "use_sim_time:=true", "-r", "image:=camera/image_raw"],
+            [
+                *("-p", f"model:={folder}", "-p", rate, "-p", "use_sim_time:=true"),
+                *("-r", "image:=camera/image_raw"),
+            ],
         ),
         NodePlan("recorder", ["-p", f"bag:={run / 'bag'}"]),
     ]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import SENSOR, Stop, every, run
 
-__all__ = ["Moment", "ReplayNode", "main", "moments"]
+__all__ = ["Moment", "ReplayNode", "main", "moments", "period"]
 
 _CAMERAS = ("/camera/image_raw", "/camera/image_raw/compressed")
 _COMMANDS = ("/expert/command", "/cmd_vel")
@@ -34,6 +35,8 @@ _COMMANDS = ("/expert/command", "/cmd_vel")
 _AGAIN, _LOOK = 0.25, 0.02
 # How long the second frame waits after the first was answered [s].
 _HOLD = 0.5
+# Frames that the period of a bag is taken from.
+_SAMPLE = 200
 # A command without the frame's own stamp still says what was done then [ns].
 _RECENT = 100_000_000
 
@@ -192,6 +195,14 @@ def moments(reader: BagReader, seconds: float = 0.0) -> Iterator[Moment]:
         waiting = Moment(stamp, frame, message.header.frame_id, latest[1] if recent else None)
     if waiting is not None:
         yield waiting
+
+
+def period(reader: BagReader) -> float:
+    """Median time between the first frames of a bag [s]; 1/30 where it has less than two."""
+    camera = [topic for topic in _CAMERAS if topic in reader.topics][:1]
+    stamps = [stamp_of(message) for _, _, message in islice(reader.messages(camera), _SAMPLE)]
+    steps = np.diff(stamps)
+    return float(np.median(steps)) * 1e-9 if len(steps) and np.median(steps) > 0 else 1 / 30
 
 
 def _values(message: Any) -> dict[str, float]:

@@ -74,7 +74,8 @@ def test_a_drive_records_every_decision_and_leaves_nothing_behind(
                 assert list(read_named_vector(message))[-2:] == ["curvature", "speed"]
     decided = stamps["/policy/decision"]
     assert decided == sorted(decided)
-    assert (decided[-1] - decided[0]) * 1e-9 == pytest.approx(2.0, abs=0.2)
+    # In lockstep the car goes on while its nodes are being stopped, faster than the clock.
+    assert 2.0 <= (decided[-1] - decided[0]) * 1e-9 < 20.0
     # Best effort may lose a frame, but decisions never belong to frames that were not there.
     assert len(set(decided) & set(stamps["/camera/image_raw"])) > 0.8 * len(decided)
 

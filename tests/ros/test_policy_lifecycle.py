@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import signal
 
+import numpy as np
 import pytest
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import Twist, TwistStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from sensor_msgs.msg import CompressedImage
+
+from liquid_control.ros import conversion
+from liquid_control.ros.runtime import SENSOR
 
 pytestmark = pytest.mark.ros
 
@@ -61,6 +66,25 @@ def test_the_lifecycle_goes_round_and_a_model_that_is_missing_keeps_it_unconfigu
         (model / "hidden.json").rename(model / "config.json")
     assert state() == State.PRIMARY_STATE_UNCONFIGURED
     assert child.code is None
+
+
+def test_compressed_images_in_and_plain_twists_out(probe, start, model):
+    """For a camera behind a slow network, and a base older than stamped commands."""
+    picture = np.random.default_rng(3).integers(0, 256, (120, 160, 3), np.uint8)
+    more = ["-p", "image_transport:=compressed", "-p", "stamped:=false", "-p", "speed:=2.5"]
+    start("policy", "-p", f"model:={model}", *more)
+    commands = probe.listen(Twist, "cmd_vel")
+    stamp = 0
+
+    def see() -> bool:
+        nonlocal stamp
+        stamp += 33_000_000
+        message = conversion.jpeg_image(picture, stamp, "camera")
+        probe.out(CompressedImage, "image/compressed", SENSOR).publish(message)
+        return bool(commands)
+
+    probe.wait(see, 40.0)
+    assert commands[-1].linear.x == 2.5
 
 
 def test_a_missing_model_ends_the_node_with_2_and_one_sentence(start):

@@ -14,7 +14,7 @@ from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
 from liquid_control.data.messages import read_named_vector, stamp_of
 from liquid_control.ros import conversion
-from liquid_control.ros.replay_node import moments
+from liquid_control.ros.replay_node import moments, period
 from liquid_control.ros.runtime import SENSOR
 
 pytestmark = pytest.mark.ros
@@ -56,6 +56,7 @@ def test_every_good_frame_comes_with_the_command_of_its_moment(recording):
         assert moment.command == {"steering": pytest.approx(index / 20)}
     with BagReader(recording) as reader:
         assert len(list(moments(reader, seconds=0.1))) == 3
+        assert period(reader) == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("mode", ["lockstep", "realtime"])
