@@ -93,6 +93,11 @@ class PolicyNode(LifecycleNode):
         self._halt()
         return self._transition(self._unload, super().on_shutdown, state)
 
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._halt()
+        self._unload()
+        return super().on_error(state)
+
     def _transition(
         self, work: Callable[[], None], base: Callable, state: LifecycleState
     ) -> TransitionCallbackReturn:

@@ -198,14 +198,13 @@ def finish(
             results = write_run(folder, title, outcome.failures, facts)
             print(f"{title}: {results['verdict']}\nReport: {folder / 'report.html'}")
         except InputError as error:
-            if not outcome.failures:
+            if not (outcome.failures or outcome.interrupted):
                 raise
-            # A run that failed at its start has nothing to report; its failure was said above.
+            # A run that ended at its start has nothing to report; its failure was said above.
             print(f"No report: {error}")
     else:
-        times = "never" if not outcome.crashes else f"{outcome.crashes} times"
-        print(
-            f"{title}: {outcome.seconds:.1f} s, {outcome.frames} decisions, left the road {times}."
-        )
+        print(f"{title}: {outcome.frames} decisions in {outcome.seconds:.1f} s.")
+        if outcome.crashes is not None:
+            print(f"The car left the road {outcome.crashes} times.")
     print(folder)
     return 1 if outcome.failures or outcome.crashes else 0
