@@ -18,7 +18,7 @@ ROS_WHEELS = 'sys_platform == "linux" and platform_machine == "x86_64" and pytho
 
 EXTRAS = {
     "sim": ["mujoco>=4.0,<5", "gymnasium>=1.0,<2"],
-    "train": ["lightning>=2.5,<3", "tensorboard>=2.18"],
+    "train": ["lightning>=2.5,<3", "tensorboard>=2.18", "torchdiffeq>=0.2.5"],
     "ros": [
         f"{name}; {ROS_WHEELS}"
         for name in (
@@ -41,6 +41,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "hypothesis>=6.100",
         "ncps>=1.0",
+        "scipy>=1.11",
     ],
 }
 EXTRAS["all"] = sorted({requirement for group in EXTRAS.values() for requirement in group})

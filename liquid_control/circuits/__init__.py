@@ -1,10 +1,14 @@
 """Liquid circuits: who is wired to whom, the cells that run on a wiring, and their baselines."""
 
+from liquid_control.circuits.baselines import CTGRU, CTRNN, GRU, GRUD, LSTM
 from liquid_control.circuits.cfc import CfC
 from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.from_ncps import from_ncps, neuron_order
+from liquid_control.circuits.hybrid import LTCLSTM
 from liquid_control.circuits.ltc import LTC
+from liquid_control.circuits.ode import ODELSTM, ODERNN
 from liquid_control.circuits.recipes import NCP, AutoNCP, FullyConnected, Random
+from liquid_control.circuits.reservoir import Reservoir
 from liquid_control.circuits.wiring import Wiring, flagship_wiring, ncp
 from liquid_control.circuits.wiring_kinds import (
     auto_ncp,
@@ -14,13 +18,22 @@ from liquid_control.circuits.wiring_kinds import (
 )
 
 __all__ = [
+    "CTGRU",
+    "CTRNN",
+    "GRU",
+    "GRUD",
+    "LSTM",
     "LTC",
+    "LTCLSTM",
     "NCP",
+    "ODELSTM",
+    "ODERNN",
     "AutoNCP",
     "CfC",
     "Circuit",
     "FullyConnected",
     "Random",
+    "Reservoir",
     "Wiring",
     "auto_ncp",
     "flagship_wiring",

@@ -88,25 +88,12 @@ class Circuit(nn.Module):
         if timespans is not None and timespans.dim() == input.dim() and timespans.shape[-1] == 1:
             timespans = timespans.squeeze(-1)
         elapsed = _either(elapsed, timespans, "elapsed", "timespans")
-        batched, time_first = input.dim() == 3, not self.batch_first
-        if input.dim() not in (2, 3) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
-            order = "time, batch" if time_first else "batch, time"
-            raise ValueError(
-                f"The input must have shape ({order}, {self.inputs}) or (time, {self.inputs}) with "
-                f"at least one sample, got {tuple(input.shape)}."
-            )
         with torch.autocast(input.device.type, enabled=False):
-            input = input.to(self._like())
-            elapsed = self._elapsed(elapsed, input.shape[:-1], input)
-            if not batched:
-                input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
-            elif time_first:
-                input, elapsed = input.transpose(0, 1), elapsed.transpose(0, 1)
-            parts = self._parts(state, len(input), batched, input)
-            outputs, parts = self._sequence(input, parts, elapsed)
+            batched = input.dim() == 3
+            outputs, parts = self._sequence(*self._entered(input, state, elapsed))
             if not self.return_sequences:
                 outputs = outputs[:, -1]
-            elif batched and time_first:
+            elif batched and not self.batch_first:
                 outputs = outputs.transpose(0, 1)
             return (outputs if batched else outputs[0]), self._whole(parts, batched)
 
@@ -183,14 +170,24 @@ class Circuit(nn.Module):
         resting = self._resting(elapsed)
         if _exporting():
             return self._scan(prepared, state, resting, drives)
+        states = self._states(prepared, state, resting, drives)
+        # One read of all samples is faster than one of each.
+        return self._read(prepared, states), tuple(part[:, -1].clone() for part in states)
+
+    def _states(
+        self,
+        prepared: Any,
+        state: tuple[Tensor, ...],
+        resting: Tensor | None,
+        drives: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """The state after each sample, its parts (batch, time, size)."""
         states = []
         for time, drive in enumerate(zip(*(drive.unbind(1) for drive in drives), strict=True)):
             rest = None if resting is None else resting[:, time]
             state = self._move(prepared, state, rest, *drive)
             states.append(state)
-        # One read of all samples is faster than one of each.
-        stacked = tuple(torch.stack(part, 1) for part in zip(*states, strict=True))
-        return self._read(prepared, stacked), state
+        return tuple(torch.stack(part, 1) for part in zip(*states, strict=True))
 
     def _scan(
         self,
@@ -228,6 +225,25 @@ class Circuit(nn.Module):
         resting = elapsed == 0
         # A trace must hold for any elapsed time, so it cannot depend on these.
         return resting if torch.compiler.is_compiling() or resting.any() else None
+
+    def _entered(
+        self, input: Tensor, state: State | None, elapsed: float | Tensor | None
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """The checked arguments of `forward` as `_sequence` takes them."""
+        batched, time_first = input.dim() == 3, not self.batch_first
+        if input.dim() not in (2, 3) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
+            order = "time, batch" if time_first else "batch, time"
+            raise ValueError(
+                f"The input must have shape ({order}, {self.inputs}) or (time, {self.inputs}) with "
+                f"at least one sample, got {tuple(input.shape)}."
+            )
+        input = input.to(self._like())
+        elapsed = self._elapsed(elapsed, input.shape[:-1], input)
+        if not batched:
+            input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
+        elif time_first:
+            input, elapsed = input.transpose(0, 1), elapsed.transpose(0, 1)
+        return input, self._parts(state, len(input), batched, input), elapsed
 
     def _like(self) -> Tensor:
         """A tensor with the precision and the device in which the circuit computes."""

@@ -1,0 +1,143 @@
+"""Baselines with a neural ODE between samples; torchdiffeq solves it (extra `train`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from liquid_control.circuits.baselines import Baseline, gru_step
+from liquid_control.circuits.memory import LongMemory
+
+__all__ = ["ODELSTM", "ODERNN"]
+
+FIXED_STEP = ("euler", "midpoint", "rk4")
+ADAPTIVE = ("dopri5", "bosh3", "adaptive_heun")
+
+
+class Flow(nn.Module):
+    """dh/dt = f(h) over each row's own elapsed time, f a network with one hidden layer.
+
+    Rows are solved together over the unit interval, each with its time scaled by its elapsed time,
+    which travels as a part of the state: so gradients reach it with the adjoint method, too.
+
+    Args:
+        units: size of h.
+        solver: a method of torchdiffeq, with a fixed step or adaptive.
+        steps: steps per sample of a solver with a fixed step.
+        tolerance: relative and absolute tolerance of an adaptive solver.
+        adjoint: gradients by the adjoint method (memory independent of the steps) instead of
+            by back-propagation through the solver.
+
+    Raises:
+        ValueError: an unknown solver, or steps or a tolerance that are not positive.
+        ModuleNotFoundError: torchdiffeq is not installed.
+    """
+
+    def __init__(
+        self, units: int, solver: str, steps: int, tolerance: float, adjoint: bool
+    ) -> None:
+        super().__init__()
+        if solver not in (*FIXED_STEP, *ADAPTIVE) or steps < 1 or not tolerance > 0:
+            raise ValueError(
+                f"The solver must be one of {(*FIXED_STEP, *ADAPTIVE)}, with 1 or more steps and a "
+                f"tolerance above 0, got {solver!r}, {steps} and {tolerance}."
+            )
+        try:
+            import torchdiffeq
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "ODE-RNN and ODE-LSTM need torchdiffeq; pip install 'liquid_control[train]'."
+            ) from error
+        self._solve = torchdiffeq.odeint_adjoint if adjoint else torchdiffeq.odeint
+        options = {"step_size": 1 / steps} if solver in FIXED_STEP else None
+        self._how = {"method": solver, "rtol": tolerance, "atol": tolerance, "options": options}
+        if adjoint:
+            self._how["adjoint_options"] = options
+        self.field = Field(units)
+
+    def forward(self, hidden: Tensor, elapsed: Tensor) -> Tensor:
+        """h (batch, units) after the elapsed times (batch, 1)."""
+        ends = hidden.new_tensor([0.0, 1.0])
+        return self._solve(self.field, (hidden, elapsed), ends, **self._how)[0][-1]
+
+
+class Field(nn.Module):
+    """The derivative of (h, dt) by the share of the elapsed time: (dt f(h), 0)."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(units, units), nn.Tanh(), nn.Linear(units, units))
+
+    def forward(self, time: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        hidden, elapsed = state
+        return elapsed * self.layers(hidden), torch.zeros_like(elapsed)
+
+
+class ODERNN(Baseline):
+    """ODE-RNN: the state flows along a neural ODE between samples, a GRU takes the samples in.
+
+    (Rubanova et al., "Latent ODEs for Irregularly-Sampled Time Series", 2019, algorithm 1.)
+
+    Args:
+        inputs, units, outputs: see `Baseline`.
+        solver, steps, tolerance, adjoint: see `Flow`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        outputs: int | None = None,
+        solver: str = "dopri5",
+        steps: int = 4,
+        tolerance: float = 1e-4,
+        adjoint: bool = False,
+        **call: Any,
+    ) -> None:
+        super().__init__(inputs, units, outputs, **call)
+        self.cell = nn.GRU(inputs, units, batch_first=True)
+        self.flow = Flow(units, solver, steps, tolerance, adjoint)
+
+    def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
+        gates = functional.linear(inputs, self.cell.weight_ih_l0, self.cell.bias_ih_l0)
+        return gates, elapsed.unsqueeze(-1)
+
+    def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
+        return (gru_step(self.cell, self.flow(state[0], drive[1]), drive[0]),)
+
+
+class ODELSTM(Baseline):
+    """ODE-LSTM: an LSTM takes the sample in, then its hidden state flows along a neural ODE.
+
+    The memory c is left alone, which keeps its gradients (Lechner and Hasani, "Learning Long-Term
+    Dependencies in Irregularly-Sampled Time Series", 2020, algorithm 1). The state is (h, c).
+
+    Args:
+        inputs, units, outputs: see `Baseline`.
+        solver, steps, tolerance, adjoint: see `Flow`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        outputs: int | None = None,
+        solver: str = "dopri5",
+        steps: int = 4,
+        tolerance: float = 1e-4,
+        adjoint: bool = False,
+        **call: Any,
+    ) -> None:
+        super().__init__(inputs, units, outputs, sizes=(units, units), **call)
+        self.memory = LongMemory(inputs, units)
+        self.flow = Flow(units, solver, steps, tolerance, adjoint)
+
+    def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
+        return self.memory.drive(inputs), elapsed.unsqueeze(-1)
+
+    def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
+        hidden, cell = self.memory(*state, drive[0])
+        return self.flow(hidden, drive[1]), cell
