@@ -14,31 +14,16 @@ unfold u is row u * units + i.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numba import njit
 
-from liquid_control.circuits.fused_lanes import LANES, load, logistic, store, zero
+from liquid_control.circuits.fused_lanes import LANES, OPTIONS, kept, load, logistic, store, zero
+from liquid_control.circuits.fused_parameters import prepare, prepare_backward
 
-__all__ = ["backward", "forward", "logistic_of"]
-
-# numpy's error model: a division that may raise would need a test at each.
-OPTIONS = {"error_model": "numpy", "nogil": True}
+__all__ = ["backward", "forward", "logistic_of", "prepare", "prepare_backward"]
 
 float32 = np.float32
 ONE = float32(1)
-
-
-def _kept(function: Callable) -> Callable:
-    """Compile, and keep the result beside this file or in the user's cache if either is writable.
-
-    numba compiles anew when this file changes, but not when `fused_lanes` does.
-    """
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:
-        return njit(**OPTIONS)(function)
 
 
 @njit(**OPTIONS)
@@ -126,9 +111,9 @@ def _add_currents_backward(
         store(by_values, j, load(by_values, j) + synapses[0, k] * inside)
 
 
-@_kept
+@kept
 def forward(
-    inputs, state, elapsed, unfolds, sensory_pairs, sensory, pairs, synapses, neurons, states
+    inputs, state, elapsed, unfolds, sensory_pairs, pairs, sensory, synapses, neurons, states
 ):
     """Solve sequences.
 
@@ -138,8 +123,8 @@ def forward(
         elapsed: (batch, time) [s].
         unfolds: solver steps per sample.
         sensory_pairs: (2, sensory synapses), source and target of each.
-        sensory: (4, sensory synapses): slope, offset, w E and w.
         pairs: (2, synapses between neurons), likewise.
+        sensory: (4, sensory synapses): slope, offset, w E and w.
         synapses: (4, synapses between neurons), likewise.
         neurons: (3, units): g v, g and 1 / C.
         states: (batch, time, units), written.
@@ -168,15 +153,15 @@ def forward(
                     states[first + lane, time, i] = x[i, lane]
 
 
-@_kept
+@kept
 def backward(
     inputs,
     state,
     elapsed,
     unfolds,
     sensory_pairs,
-    sensory,
     pairs,
+    sensory,
     synapses,
     neurons,
     states,

@@ -9,14 +9,15 @@ float32 numbers. Where a machine's vectors are shorter, LLVM uses several.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-__all__ = ["LANES", "load", "logistic", "store", "zero"]
+__all__ = ["LANES", "OPTIONS", "kept", "load", "logistic", "store", "zero"]
 
 LANES = 16
 
@@ -26,6 +27,21 @@ INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 # No reassociation and no assumption that values are finite: the range reduction of the exponential
 # needs its order of operations, and a NaN must reach the output.
 FLAGS = ("contract", "nsz", "arcp")
+
+
+# numpy's error model: a division that may raise would need a test at each.
+OPTIONS = {"error_model": "numpy", "nogil": True}
+
+
+def kept(function: Callable) -> Callable:
+    """Compile, and keep the result beside its file or in the user's cache if either is writable.
+
+    numba compiles anew when the file of `function` changes, but not when this one does.
+    """
+    try:
+        return njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:
+        return njit(**OPTIONS)(function)
 
 
 class Lanes(types.Type):

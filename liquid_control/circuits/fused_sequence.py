@@ -8,9 +8,11 @@ rounding. numba needs no compiler on the machine; see `fused_kernel` for the ari
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +22,29 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
-    from liquid_control.circuits.ltc import LTC, Synapses
+    from liquid_control.circuits.ltc import LTC
 
 __all__ = ["applies", "solve"]
+
+# In the order in which `fused_parameters` takes them.
+PARAMETERS = [
+    attrgetter(name)
+    for name in (
+        "sensory.raw_weight",
+        "sensory.midpoint",
+        "sensory.slope",
+        "sensory.reversal",
+        "recurrent.raw_weight",
+        "recurrent.midpoint",
+        "recurrent.slope",
+        "recurrent.reversal",
+        "raw_leak_conductance",
+        "leak_potential",
+        "raw_capacitance",
+        "input_weight",
+        "input_bias",
+    )
+]
 
 # Below this many samples the torch path is not worth the half second of loading numba.
 FEWEST_SAMPLES = 16
@@ -62,44 +84,9 @@ def solve(circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tenso
         state: (batch, units) float32.
         elapsed: (batch, time) float32 [s], >= 0.
     """
-    sensory_pairs, sensory = _synapses(circuit.sensory, circuit.wiring.sensory)
-    slope, offset, current, weight = sensory
-    sensory = torch.stack(
-        (
-            slope * (circuit.input_weight @ circuit.sensory.source),
-            torch.addcmul(offset, slope, circuit.input_bias @ circuit.sensory.source),
-            current,
-            weight,
-        )
-    )
-    pairs, synapses = _synapses(circuit.recurrent, circuit.wiring.adjacency)
-    conductance = circuit.leak_conductance
-    neurons = torch.stack(
-        (conductance * circuit.leak_potential, conductance, circuit.capacitance.reciprocal())
-    )
-    return _Solve.apply(
-        inputs,
-        state,
-        elapsed,
-        circuit.unfolds,
-        sensory_pairs,
-        sensory,
-        pairs,
-        torch.stack(synapses),
-        neurons,
-    )
-
-
-def _synapses(synapses: Synapses, polarity: np.ndarray) -> tuple[np.ndarray, tuple[Tensor, ...]]:
-    """Sources and targets (2, K) of the synapses, and what the kernels need of each."""
-    weight = synapses.weight
-    parameters = (
-        synapses.slope,
-        -synapses.slope * synapses.midpoint,
-        weight * synapses.reversal,
-        weight,
-    )
-    return np.stack(np.nonzero(polarity)).astype(np.intp), parameters
+    pairs = circuit.sensory.pairs, circuit.recurrent.pairs
+    parameters = (get(circuit) for get in PARAMETERS)
+    return _Solve.apply(inputs, state, elapsed, circuit.unfolds, pairs, *parameters)
 
 
 class _Solve(torch.autograd.Function):
@@ -110,43 +97,51 @@ class _Solve(torch.autograd.Function):
         state: Tensor,
         elapsed: Tensor,
         unfolds: int,
-        sensory_pairs: np.ndarray,
-        sensory: Tensor,
-        pairs: np.ndarray,
-        synapses: Tensor,
-        neurons: Tensor,
+        pairs: tuple[np.ndarray, np.ndarray],
+        *parameters: Tensor,
     ) -> Tensor:
-        tensors = tuple(
-            tensor.contiguous()
-            for tensor in (inputs, state.unsqueeze(1), elapsed, sensory, synapses, neurons)
-        )
+        kernel = _kernel()
+        given = tuple(tensor.contiguous() for tensor in (inputs, state.unsqueeze(1), elapsed))
         states = inputs.new_empty(*inputs.shape[:2], state.shape[1])
-        ctx.constants = unfolds, sensory_pairs, pairs
-        ctx.save_for_backward(*tensors, states)
-        _kernel().forward(*_arguments(tensors, ctx.constants), states.numpy())
+        ctx.unfolds, ctx.pairs, ctx.kernel = unfolds, pairs, kernel
+        ctx.save_for_backward(*given, states, *parameters)
+        flat, sizes = _flat(given, pairs, parameters)
+        arrays = (tensor.numpy() for tensor in given)
+        kernel.forward(*arrays, unfolds, *pairs, *kernel.prepare(flat, *sizes), states.numpy())
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_states: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, states = ctx.saved_tensors
-        gradients = tuple(torch.empty_like(tensor) for tensor in tensors)
-        _kernel().backward(
-            *_arguments(tensors, ctx.constants),
-            states.numpy(),
+        kernel, pairs = ctx.kernel, ctx.pairs
+        *given, states = ctx.saved_tensors[:4]
+        parameters = ctx.saved_tensors[4:]
+        flat, sizes = _flat(given, pairs, parameters)
+        prepared = kernel.prepare(flat, *sizes)
+        gradients = tuple(torch.empty_like(tensor) for tensor in given)
+        by_prepared = tuple(np.empty_like(array) for array in prepared)
+        kernel.backward(
+            *(tensor.detach().numpy() for tensor in given),
+            ctx.unfolds,
+            *pairs,
+            *prepared,
+            states.detach().numpy(),
             by_states.contiguous().numpy(),
             *(gradient.numpy() for gradient in gradients),
+            *by_prepared,
         )
-        inputs, state, elapsed, sensory, synapses, neurons = gradients
-        return inputs, state.squeeze(1), elapsed, None, None, sensory, None, synapses, neurons
+        by_flat = torch.from_numpy(kernel.prepare_backward(flat, *sizes, *by_prepared))
+        by_parameters = by_flat.split([parameter.numel() for parameter in parameters])
+        by_inputs, by_state, by_elapsed = gradients
+        return by_inputs, by_state.squeeze(1), by_elapsed, None, None, *by_parameters
 
 
-def _arguments(tensors: tuple[Tensor, ...], constants: tuple) -> tuple:
-    """The first nine arguments of the kernels."""
-    arrays = [tensor.detach().numpy() for tensor in tensors]
-    unfolds, sensory_pairs, pairs = constants
-    inputs, state, elapsed, sensory, synapses, neurons = arrays
-    return inputs, state, elapsed, unfolds, sensory_pairs, sensory, pairs, synapses, neurons
+def _flat(
+    given: Sequence[Tensor], pairs: tuple[np.ndarray, ...], parameters: Sequence[Tensor]
+) -> tuple[np.ndarray, tuple]:
+    """The first arguments of `fused_parameters.prepare`."""
+    flat = np.concatenate([parameter.detach().numpy() for parameter in parameters])
+    return flat, (*pairs, given[1].shape[2], given[0].shape[2])
 
 
 @cache

@@ -54,6 +54,7 @@ class Synapses(nn.Module):
         super().__init__()
         source, target = np.nonzero(polarity)
         count = len(source)
+        self.pairs = np.stack((source, target)).astype(np.intp)  # (2, K)
         self.raw_weight = nn.Parameter(_inverse_softplus(_uniform(count, 0.001, 1.0)))
         self.midpoint = nn.Parameter(_uniform(count, 0.3, 0.8))
         self.slope = nn.Parameter(_uniform(count, 3.0, 8.0))
