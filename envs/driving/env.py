@@ -12,7 +12,7 @@ from liquid_control.envs.driving import expert
 from liquid_control.envs.driving.renderer import Renderer
 from liquid_control.envs.driving.road import LANE_WIDTH, PAVED_HALF_WIDTH, generate
 from liquid_control.envs.driving.vehicle import BODY_HALF_WIDTH, HALF_TRACK, WHEELBASE, Car
-from liquid_control.envs.driving.world import World
+from liquid_control.envs.driving.world import CAMERA, World
 from liquid_control.errors import InputError
 
 __all__ = ["DrivingEnv"]
@@ -57,6 +57,7 @@ class DrivingEnv(gymnasium.Env):
         road: the `Road` of the episode.
         wheelbase: of the car [m].
         cruise: see above.
+        fovy: vertical field of view of the front camera [rad].
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": RATE}
@@ -79,6 +80,7 @@ class DrivingEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(self.command.low, self.command.high)
         self.wheelbase = WHEELBASE
         self.cruise = cruise
+        self.fovy = float(np.deg2rad(CAMERA["fovy"]))
         self._steps = round(seconds * RATE)
         self._camera = camera
         self._renderer: Renderer | None = None

@@ -244,7 +244,7 @@ def _make(world: str) -> tuple[Any, float]:
     """The world and the vertical field of view of its camera [rad]."""
     import gymnasium
 
-    from liquid_control.envs.driving.world import CAMERA
+    import liquid_control.envs  # noqa: F401  (registers the worlds)
 
     try:
         environment = gymnasium.make(world, disable_env_checker=True)
@@ -257,7 +257,7 @@ def _make(world: str) -> tuple[Any, float]:
         raise InputError(
             f"The world {world!r} has no road; the simulator node drives liquid_control/Driving-v0."
         )
-    return environment, math.radians(CAMERA["fovy"])
+    return environment, environment.unwrapped.fovy
 
 
 def main(arguments: list[str] | None = None) -> int:
