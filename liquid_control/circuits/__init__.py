@@ -4,6 +4,7 @@ from liquid_control.circuits.baselines import CTGRU, CTRNN, GRU, GRUD, LSTM
 from liquid_control.circuits.cfc import CfC
 from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.from_ncps import from_ncps, neuron_order
+from liquid_control.circuits.fused_step import Stepper
 from liquid_control.circuits.hybrid import LTCLSTM
 from liquid_control.circuits.ltc import LTC
 from liquid_control.circuits.ode import ODELSTM, ODERNN
@@ -34,6 +35,7 @@ __all__ = [
     "FullyConnected",
     "Random",
     "Reservoir",
+    "Stepper",
     "Wiring",
     "auto_ncp",
     "flagship_wiring",
