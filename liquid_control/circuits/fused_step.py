@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Stepper"]
 
 
+# Seconds. A neuron moves by less than rounding in it, and dividing by less could overflow.
+SHORTEST = 1e-20
+
+
 class Stepper:
     """Steps a circuit on one robot; gives the numbers of `LTC.step` to rounding, float32.
 
@@ -63,24 +67,24 @@ class Stepper:
         constant = leak + sensory_current.sum(0) / 2 + current.sum(0) / 2
         self._sensory_current = _single(np.vstack((sensory_current / 2, constant)))
         self._slope = _single(np.vstack((offset, slope)) / 2)
-        self._current = _single(current / 2)
-        self._unfold_rate = _single(np.tile(1 / (capacitance * circuit.unfolds), 2))
+        self._capacitance = _single(capacitance * circuit.unfolds)
         self._output_weight = circuit.output_weight.detach().cpu().float().numpy().copy()
         self._output_bias = circuit.output_bias.detach().cpu().float().numpy().copy()
 
         self._sample = np.ones(inputs + 1, np.float32)
         self._sensed = np.ones(sensed + 1, np.float32)
-        # (activations, 1, state) @ advance = (x + h/C p, 1 + h/C q), so that x is kept by it, too.
+        # (activations, 1, state) @ advance = (C/h x + p, C/h + q).
         self._neurons = np.zeros(count + 1 + units, np.float32)
         self._neurons[count] = 1
         self._advance = np.zeros((count + 1 + units, 2 * units), np.float32)
-        self._advance[count + 1 :, :units] = np.eye(units)
+        self._advance[:count] = current / 2
         self._sums = np.empty(2 * units, np.float32)
         # Views and methods of these, once: looking one up costs half an operation.
         self._into_sample, self._into_sensed = self._sample[:-1], self._sensed[:-1]
         self._activation, self._state = self._neurons[:count], self._neurons[count + 1 :]
-        self._scaled, self._base = self._advance[:count], self._advance[count]
+        self._base = self._advance[count]
         self._below_base = self._base[units:]
+        self._diagonal = self._advance[count + 1 :].reshape(-1)[:: 2 * units + 1]
         self._above, self._below = self._sums[:units], self._sums[units:]
         self._motor = self._state[units - circuit.wiring.motor :]
         self._sense, self._sum_sensed = self._sample.dot, self._sensed.dot
@@ -118,19 +122,23 @@ class Stepper:
                 f"The inputs must have shape {self._into_sample.shape}, got {inputs.shape}."
             )
         tanh, divide, sums, activation = np.tanh, np.divide, self._sums, self._activation
+        if elapsed == 0:
+            return self._output()
         self._into_sample[:] = inputs
         self._sense(self._sensory_slope, self._into_sensed)
         tanh(self._into_sensed, self._into_sensed)
         self._sum_sensed(self._sensory_current, sums)
-        rates = self._unfold_rate * float(elapsed)
-        np.multiply(self._current, rates, self._scaled)
-        np.multiply(sums, rates, self._base)
-        self._below_base += 1
+        divide(self._capacitance, max(elapsed, SHORTEST), self._diagonal)
+        self._base[:] = sums
+        self._below_base += self._diagonal
         for _ in range(self.unfolds):
             self._activate(self._slope, activation)
             tanh(activation, activation)
             self._sum(self._advance, sums)
             divide(self._above, self._below, self._state)
+        return self._output()
+
+    def _output(self) -> np.ndarray:
         return self._motor * self._output_weight + self._output_bias
 
 
