@@ -14,8 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits.tracing import traced
 
 __all__ = ["CTGRU", "CTRNN", "GRU", "GRUD", "LSTM", "Baseline", "gru_step"]
+
+# Arguments of torch.lstm and torch.gru: with biases, 1 layer, no dropout, training (cuDNN keeps
+# what gradients need), one direction, batch first.
+KERNEL = (True, 1, 0.0, True, False, True)
 
 
 class Baseline(Circuit):
@@ -71,24 +76,25 @@ class LSTM(Baseline):
 
     def __init__(self, inputs: int, units: int, outputs: int | None = None, **call: Any) -> None:
         super().__init__(inputs, units, outputs, sizes=(units, units), **call)
-        self.cell = nn.LSTM(inputs, units, batch_first=True)
+        self.cell = nn.LSTMCell(inputs, units)
         # Two biases that are added are one: the published counts have one.
-        self.cell.bias_hh_l0.requires_grad_(False).zero_()
+        self.cell.bias_hh.requires_grad_(False).zero_()
 
     def _sequence(
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self._resting(elapsed) is not None:
+        if traced() or self._resting(elapsed) is not None:
             return super()._sequence(inputs, state, elapsed)
-        hidden, last = self.cell(inputs, tuple(part.unsqueeze(0) for part in state))
+        start = tuple(part.unsqueeze(0) for part in state)
+        hidden, *last = torch.lstm(inputs, start, list(self.cell.parameters()), *KERNEL)
         return self._read(None, (hidden,)), tuple(part[0] for part in last)
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
-        return (functional.linear(inputs, self.cell.weight_ih_l0, self.cell.bias_ih_l0),)
+        return (functional.linear(inputs, self.cell.weight_ih, self.cell.bias_ih),)
 
     def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
         hidden, cell = state
-        gates = drive[0] + functional.linear(hidden, self.cell.weight_hh_l0, self.cell.bias_hh_l0)
+        gates = drive[0] + functional.linear(hidden, self.cell.weight_hh, self.cell.bias_hh)
         write, keep, candidate, show = gates.chunk(4, 1)
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(write) * torch.tanh(candidate)
         return torch.sigmoid(show) * torch.tanh(cell), cell
@@ -102,18 +108,19 @@ class GRU(Baseline):
 
     def __init__(self, inputs: int, units: int, outputs: int | None = None, **call: Any) -> None:
         super().__init__(inputs, units, outputs, **call)
-        self.cell = nn.GRU(inputs, units, batch_first=True)
+        self.cell = nn.GRUCell(inputs, units)
 
     def _sequence(
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self._resting(elapsed) is not None:
+        if traced() or self._resting(elapsed) is not None:
             return super()._sequence(inputs, state, elapsed)
-        hidden, last = self.cell(inputs, state[0].unsqueeze(0))
+        start = state[0].unsqueeze(0)
+        hidden, last = torch.gru(inputs, start, list(self.cell.parameters()), *KERNEL)
         return self._read(None, (hidden,)), (last[0],)
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
-        return (functional.linear(inputs, self.cell.weight_ih_l0, self.cell.bias_ih_l0),)
+        return (functional.linear(inputs, self.cell.weight_ih, self.cell.bias_ih),)
 
     def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
         return (gru_step(self.cell, state[0], drive[0]),)
@@ -128,14 +135,14 @@ class GRUD(Baseline):
 
     def __init__(self, inputs: int, units: int, outputs: int | None = None, **call: Any) -> None:
         super().__init__(inputs, units, outputs, **call)
-        self.cell = nn.GRU(inputs, units, batch_first=True)
+        self.cell = nn.GRUCell(inputs, units)
         # Starts to forget over 1 to 10 time units, so that no neuron starts without a gradient.
         self.decay_weight = nn.Parameter(torch.empty(units).uniform_(0.1, 1.0) / self.time_unit)
         self.decay_bias = nn.Parameter(torch.zeros(units))
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         decay = torch.relu(elapsed.unsqueeze(-1) * self.decay_weight + self.decay_bias)
-        gates = functional.linear(inputs, self.cell.weight_ih_l0, self.cell.bias_ih_l0)
+        gates = functional.linear(inputs, self.cell.weight_ih, self.cell.bias_ih)
         return gates, torch.exp(-decay)
 
     def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:
@@ -235,9 +242,9 @@ class CTGRU(Baseline):
         return state[0].unflatten(-1, (self.units, self.scales)).sum(-1)
 
 
-def gru_step(cell: nn.GRU, hidden: Tensor, drive: Tensor) -> Tensor:
+def gru_step(cell: nn.GRUCell, hidden: Tensor, drive: Tensor) -> Tensor:
     """One step of a GRU: h (batch, units) from h and W u + b, (batch, 3 units)."""
-    recurrent = functional.linear(hidden, cell.weight_hh_l0, cell.bias_hh_l0)
+    recurrent = functional.linear(hidden, cell.weight_hh, cell.bias_hh)
     reset, keep, candidate = drive.chunk(3, 1)
     own_reset, own_keep, own_candidate = recurrent.chunk(3, 1)
     reset, keep = torch.sigmoid(reset + own_reset), torch.sigmoid(keep + own_keep)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from liquid_control.circuits.tracing import exporting, full_precision, traced
+
 __all__ = ["Circuit", "State"]
 
 State = Tensor | tuple[Tensor, ...]
@@ -23,7 +25,9 @@ class Circuit(nn.Module):
     A row whose elapsed time is 0 keeps its state: for cells that solve an ODE that is the limit,
     for the others a rule, so that two samples with one time stamp do not advance the state twice.
 
-    `torch.export` with a dynamic number of samples turns the loop over time into a scan.
+    `torch.export` with a dynamic number of samples turns the loop over time into a scan. Inside of
+    it, of `torch.compile` and of the transforms of `torch.func` the values of elapsed times cannot
+    be checked.
 
     Args:
         inputs: number of input features.
@@ -88,7 +92,7 @@ class Circuit(nn.Module):
         if timespans is not None and timespans.dim() == input.dim() and timespans.shape[-1] == 1:
             timespans = timespans.squeeze(-1)
         elapsed = _either(elapsed, timespans, "elapsed", "timespans")
-        with torch.autocast(input.device.type, enabled=False):
+        with full_precision(input.device):
             batched = input.dim() == 3
             outputs, parts = self._sequence(*self._entered(input, state, elapsed))
             if not self.return_sequences:
@@ -125,12 +129,12 @@ class Circuit(nn.Module):
                 f"The input must have shape (batch, {self.inputs}) or ({self.inputs},), got "
                 f"{tuple(input.shape)}; sequences go to the circuit itself, not to step()."
             )
-        with torch.autocast(input.device.type, enabled=False):
+        with full_precision(input.device):
             input = input.to(self._like())
             elapsed = self._elapsed(elapsed, input.shape[:-1], input)
             if not batched:
                 input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
-            parts = self._parts(state, len(input), batched, input)
+            parts = self._parts(state, input.shape[0], batched, input)
             prepared = self.prepare() if prepared is None else prepared
             drives = self._drive(prepared, input.unsqueeze(1), elapsed.unsqueeze(1))
             resting = self._resting(elapsed)
@@ -168,7 +172,7 @@ class Circuit(nn.Module):
         prepared = self.prepare()
         drives = self._drive(prepared, inputs, elapsed)
         resting = self._resting(elapsed)
-        if _exporting():
+        if exporting():
             return self._scan(prepared, state, resting, drives)
         states = self._states(prepared, state, resting, drives)
         # One read of all samples is faster than one of each.
@@ -224,7 +228,7 @@ class Circuit(nn.Module):
             return None
         resting = elapsed == 0
         # A trace must hold for any elapsed time, so it cannot depend on these.
-        return resting if torch.compiler.is_compiling() or resting.any() else None
+        return resting if traced() or resting.any() else None
 
     def _entered(
         self, input: Tensor, state: State | None, elapsed: float | Tensor | None
@@ -243,7 +247,7 @@ class Circuit(nn.Module):
             input, elapsed = input.unsqueeze(0), elapsed.unsqueeze(0)
         elif time_first:
             input, elapsed = input.transpose(0, 1), elapsed.transpose(0, 1)
-        return input, self._parts(state, len(input), batched, input), elapsed
+        return input, self._parts(state, input.shape[0], batched, input), elapsed
 
     def _like(self) -> Tensor:
         """A tensor with the precision and the device in which the circuit computes."""
@@ -256,19 +260,18 @@ class Circuit(nn.Module):
         elapsed = self.time_unit if elapsed is None else elapsed
         elapsed = torch.as_tensor(elapsed, dtype=like.dtype, device=like.device)
         samples, given = tuple(samples), tuple(elapsed.shape)
-        time_alone = len(samples) == 2 and given == (samples[int(self.batch_first)],)
-        if given not in ((), samples) and not time_alone:
-            shapes = ((), samples[int(self.batch_first) :][:1], samples) if samples else ((),)
-            raise ValueError(
-                f"Elapsed times must have one of the shapes {tuple(dict.fromkeys(shapes))}, got "
-                f"{given}."
-            )
-        if not torch.compiler.is_compiling() and not ((elapsed >= 0) & elapsed.isfinite()).all():
+        time = samples[int(self.batch_first) :][:1] if len(samples) == 2 else samples
+        # Lengths first: a comparison of shapes of unlike lengths would tie a traced batch to time.
+        fits = not given or given == (time if len(given) == 1 else samples)
+        if not fits or len(given) > len(samples):
+            shapes = tuple(dict.fromkeys(((), time, samples)))
+            raise ValueError(f"Elapsed times must have one of the shapes {shapes}, got {given}.")
+        if not traced() and not ((elapsed >= 0) & elapsed.isfinite()).all():
             raise ValueError(
                 "Elapsed times must be finite and 0 s or more, got "
                 f"{elapsed.min().item()} to {elapsed.max().item()} s."
             )
-        if time_alone and not self.batch_first and given != samples:
+        if len(given) == 1 < len(samples) and not self.batch_first:
             elapsed = elapsed.unsqueeze(1)
         return elapsed.expand(samples)
 
@@ -298,8 +301,3 @@ def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:
     if ours is not None and theirs is not None:
         raise ValueError(f"{our_name} and {their_name} are two names of one argument: give one.")
     return theirs if ours is None else ours
-
-
-def _exporting() -> bool:
-    check = getattr(torch.compiler, "is_exporting", None)  # torch 2.7 and later
-    return check is not None and check()

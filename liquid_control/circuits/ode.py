@@ -1,4 +1,7 @@
-"""Baselines with a neural ODE between samples; torchdiffeq solves it (extra `train`)."""
+"""Baselines with a neural ODE between samples; torchdiffeq solves it (extra `train`).
+
+It looks at values while it solves, so `torch.compile`, `torch.export` and `vmap` cannot take these.
+"""
 
 from __future__ import annotations
 
@@ -98,11 +101,11 @@ class ODERNN(Baseline):
         **call: Any,
     ) -> None:
         super().__init__(inputs, units, outputs, **call)
-        self.cell = nn.GRU(inputs, units, batch_first=True)
+        self.cell = nn.GRUCell(inputs, units)
         self.flow = Flow(units, solver, steps, tolerance, adjoint)
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
-        gates = functional.linear(inputs, self.cell.weight_ih_l0, self.cell.bias_ih_l0)
+        gates = functional.linear(inputs, self.cell.weight_ih, self.cell.bias_ih)
         return gates, elapsed.unsqueeze(-1)
 
     def _next(self, prepared: Any, state: tuple[Tensor, ...], *drive: Tensor) -> tuple[Tensor, ...]:

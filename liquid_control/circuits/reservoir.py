@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits.tracing import traced
 
 __all__ = ["Reservoir"]
 
@@ -124,7 +125,7 @@ class Reservoir(Circuit):
         return (torch.lerp(state[0], target, drive[1]),)
 
     def _read(self, prepared: Any, state: tuple[Tensor, ...]) -> Tensor:
-        if not torch.compiler.is_compiling() and not self.fitted:
+        if not traced() and not self.fitted:
             raise ValueError("A reservoir has no readout yet: call fit(inputs, targets) first.")
         return self.readout(state[0])
 

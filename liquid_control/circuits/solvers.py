@@ -17,6 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from liquid_control.circuits.tracing import traced
+
 __all__ = ["MOST_SUBSTEPS", "SOLVERS", "substeps"]
 
 Currents = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -48,6 +50,9 @@ SOLVERS = {"fused": fused, "euler": euler, "rk4": rk4}
 def substeps(spans: Tensor, at_least: int) -> int:
     """Steps with which an explicit solver is stable: none longer than the fastest time constant.
 
+    Inside of `torch.compile`, `torch.export` and the transforms of `torch.func`, where values
+    cannot be looked at, it is `at_least`, stable or not.
+
     Args:
         spans: times to solve for, in units of the smallest time constant that each neuron can have.
         at_least: steps to take in any case.
@@ -55,7 +60,7 @@ def substeps(spans: Tensor, at_least: int) -> int:
     Raises:
         ValueError: more than MOST_SUBSTEPS would be needed.
     """
-    if torch.compiler.is_compiling():  # a trace cannot depend on the values of its tensors
+    if traced():
         return at_least
     longest = spans.detach().max().item()
     if not longest <= MOST_SUBSTEPS:

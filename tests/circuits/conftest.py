@@ -64,13 +64,36 @@ def repeatable_draws():
     torch.manual_seed(0)
 
 
-def _each(makers):
-    return [pytest.param(make, id=name.replace(" ", "-")) for name, make in makers.items()]
+def _each(makers, quick=None):
+    """Parameters of a fixture; those that are not named in `quick`, where it is given, are slow."""
+    return [
+        pytest.param(
+            make,
+            id=name.replace(" ", "-"),
+            marks=pytest.mark.slow if quick and name not in quick else (),
+        )
+        for name, make in makers.items()
+    ]
+
+
+# Their operations do not depend on values; torchdiffeq looks at errors, explicit solvers at speeds.
+TRACEABLE = {name: make for name, make in EVERY.items() if not name.startswith("ODE")}
 
 
 @pytest.fixture(params=_each(EVERY | EXPLICIT))
 def make(request):
     """A function that makes a circuit of 4 inputs; its arguments are those of the call contract."""
+    return request.param
+
+
+@pytest.fixture(params=_each(TRACEABLE))
+def make_traceable(request):
+    return request.param
+
+
+@pytest.fixture(params=_each(TRACEABLE, quick=("LTC", "CfC dense", "CfC wired")))
+def make_compilable(request):
+    """As `make_traceable`; a compiler takes seconds for each, so that not all are quick tests."""
     return request.param
 
 

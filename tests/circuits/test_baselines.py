@@ -34,7 +34,8 @@ def test_the_sizes_of_the_driving_paper_s_baselines_are_the_published_ones():
 @pytest.mark.parametrize(("kind", "reference"), [(LSTM, torch.nn.LSTM), (GRU, torch.nn.GRU)])
 def test_lstm_and_gru_compute_what_those_of_torch_do_on_either_path(kind, reference):
     network, theirs = kind(4, 7), reference(4, 7, batch_first=True)
-    network.cell.load_state_dict(theirs.state_dict())
+    for name, value in theirs.state_dict().items():
+        network.cell.get_parameter(name.removesuffix("_l0")).data.copy_(value)
     inputs = torch.randn(3, 5, 4)
     expected, _ = theirs(inputs)
     torch.testing.assert_close(network(inputs)[0], expected)
