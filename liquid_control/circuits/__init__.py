@@ -10,6 +10,7 @@ from liquid_control.circuits.ltc import LTC
 from liquid_control.circuits.ode import ODELSTM, ODERNN
 from liquid_control.circuits.recipes import NCP, AutoNCP, FullyConnected, Random
 from liquid_control.circuits.reservoir import Reservoir
+from liquid_control.circuits.saving import load, save
 from liquid_control.circuits.wiring import Wiring, flagship_wiring, ncp
 from liquid_control.circuits.wiring_kinds import (
     auto_ncp,
@@ -42,7 +43,9 @@ __all__ = [
     "from_adjacency",
     "from_ncps",
     "fully_connected",
+    "load",
     "ncp",
     "neuron_order",
     "random_sparse",
+    "save",
 ]

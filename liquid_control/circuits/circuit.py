@@ -6,6 +6,7 @@ elapsed times, precision and the loop over time are here, once.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -39,6 +40,19 @@ class Circuit(nn.Module):
         return_sequences: return the outputs of all samples, else of the last one alone.
     """
 
+    made_with: dict[str, Any]
+    """The arguments that the circuit was made with, by name, defaults included."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Circuit:
+        circuit = super().__new__(cls)
+        if args or kwargs:  # a copy is made without, and takes over what its original has
+            bound = inspect.signature(cls.__init__).bind(circuit, *args, **kwargs)
+            bound.apply_defaults()
+            made_with = {name: value for name, value in bound.arguments.items() if name != "self"}
+            made_with |= made_with.pop("call", {})
+            object.__setattr__(circuit, "made_with", made_with)
+        return circuit
+
     def __init__(
         self,
         inputs: int,
@@ -60,6 +74,16 @@ class Circuit(nn.Module):
         self.time_unit = time_unit
         self.batch_first = batch_first
         self.return_sequences = return_sequences
+
+    @property
+    def state_size(self) -> int:
+        """Features of the first part of the state."""
+        return self.state_sizes[0]
+
+    @property
+    def output_size(self) -> int:
+        """Number of output features; another name of `outputs`, that of the ncps library."""
+        return self.outputs
 
     def forward(
         self,

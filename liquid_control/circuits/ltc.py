@@ -170,6 +170,11 @@ class LTC(Circuit):
                 self.register_buffer(f"{name}_{part}", value, persistent=False)
 
     @property
+    def ode_unfolds(self) -> int:
+        """Another name of `unfolds`, that of the ncps library."""
+        return self.unfolds
+
+    @property
     def leak_conductance(self) -> Tensor:
         """Positive leak conductances g (units,)."""
         return functional.softplus(self.raw_leak_conductance)

@@ -128,7 +128,8 @@ def wiring_of(inputs: int | Wiring, units: int | Wiring | Recipe | None) -> Wiri
     if not isinstance(inputs, int) or not isinstance(units, int | Wiring | Recipe):
         raise TypeError(
             "A network needs a Wiring, or a number of inputs and then a number of units, a Wiring "
-            f"or a recipe such as AutoNCP, got {type(inputs).__name__} and {type(units).__name__}."
+            "or a recipe such as liquid_control.circuits.AutoNCP, got "
+            f"{type(inputs).__name__} and {type(units).__module__}.{type(units).__name__}."
         )
     if isinstance(units, Recipe):
         return units.build(inputs)
