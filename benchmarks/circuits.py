@@ -4,9 +4,9 @@
     python benchmarks/circuits.py --json-file F   writes them as JSON, too
 
 Needs ncps, and numba for the compiled rows (pip install -e '.[test,fast]'). Both libraries have
-the same wiring and weights, and their outputs are compared first. Contenders take turns, so that
-a change of the machine's speed meets all; quote the ratio of the medians. Beside the time on the
-clock stands the processor time of this process, which other programs disturb less.
+the same wiring and weights (but see `cfc_pair`), and outputs are compared first. Contenders take
+turns, so that a change of the machine's speed meets all; quote the ratio of the medians. Beside
+the time on the clock stands the processor time of this process, which other programs disturb less.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from liquid_control.circuits import Circuit, Stepper, from_ncps, fused_sequence, ncp
+from liquid_control.circuits import CfC, Circuit, Stepper, from_ncps, fused_sequence, ncp
 
 BATCH, TIME, INPUTS = 32, 32, 32
 
@@ -90,6 +90,14 @@ def ltc_pair() -> tuple[nn.Module, Circuit]:
     theirs.sensory_adjacency_matrix = ours.sensory[:, order].astype(np.int32)
     network = ncps.torch.LTC(INPUTS, theirs)
     return network, from_ncps(network)
+
+
+def cfc_pair() -> tuple[nn.Module, Circuit]:
+    """CfC of 12 inter, 6 command and 1 motor neurons; ours is on the 253 synapses.
+
+    Weights cannot be the same: ncps links all neurons of neighbouring layers, whatever the wiring.
+    """
+    return ncps.torch.CfC(INPUTS, ncps.wirings.NCP(12, 6, 1, 6, 4, 7, 6)), CfC(ncp())
 
 
 def trainer(network: nn.Module, inputs: Tensor) -> Callable[[], None]:
@@ -233,6 +241,17 @@ def main(turns: int = 15, threads: int = 1, json_file: Path | None = None) -> No
         call = make(ours, inputs)
         contenders = [
             Contender("ncps", make(theirs, inputs)),
+            Contender("ours, torch operations", by_torch(call)),
+            Contender("ours, compiled", call, 10),
+        ]
+        found["tables"][title] = take_turns(contenders, turns)
+        show(title, found["tables"][title])
+    pair = cfc_pair()
+    for title, make in (("forward and backward", trainer), ("forward", runner)):
+        title = f"CfC, 19 neurons, batch {BATCH} x {TIME} steps, {title}"
+        call = make(pair[1], inputs)
+        contenders = [
+            Contender("ncps", make(pair[0], inputs)),
             Contender("ours, torch operations", by_torch(call)),
             Contender("ours, compiled", call, 10),
         ]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from liquid_control.circuits import fused_cfc, fused_sequence
 from liquid_control.circuits.cfc_cells import ACTIVATIONS, MODES, DenseCell, WiredCell
 from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.memory import LongMemory
@@ -96,6 +97,18 @@ class CfC(Circuit):
     def prepare(self) -> Any:
         """The cell's weights in the form in which it uses them; stale once a parameter changes."""
         return self.cell.prepare()
+
+    def _sequence(
+        self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        cell = self.cell
+        plain = self.wiring is not None and self.memory is None
+        plain = plain and cell.closed_form.mode != "pure"
+        if plain and fused_sequence.applies(inputs, *state, elapsed, cell.bias):
+            states = fused_cfc.solve(cell, inputs, *state, elapsed)
+            # A copy, so that a caller who keeps the state does not keep the whole sequence.
+            return self._read(None, (states,)), (states[:, -1].clone(),)
+        return super()._sequence(inputs, state, elapsed)
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         memory = () if self.memory is None else (self.memory.drive(inputs),)

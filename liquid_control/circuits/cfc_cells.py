@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from liquid_control.circuits import fused_cfc
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["ACTIVATIONS", "MODES", "DenseCell", "WiredCell"]
@@ -157,6 +158,7 @@ class WiredCell(nn.Module):
         self.currents = min(heads, 2)  # f1, f2
         ends = np.cumsum([0, wiring.inter, wiring.command, wiring.motor]).tolist()
         self.layers = [slice(a, b) for a, b in pairwise(ends) if a < b]
+        self.index = fused_cfc.index(wiring, self.layers)
 
         polarity = np.concatenate((wiring.sensory, wiring.adjacency))
         source, target = np.nonzero(polarity)

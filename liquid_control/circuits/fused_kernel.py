@@ -17,7 +17,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from liquid_control.circuits.fused_lanes import LANES, OPTIONS, kept, load, logistic, store, zero
+from liquid_control.circuits.fused_lanes import (
+    LANES,
+    OPTIONS,
+    kept,
+    load,
+    logistic,
+    read_rows,
+    store,
+    vectors,
+    zero,
+)
 from liquid_control.circuits.fused_parameters import prepare, prepare_backward
 
 __all__ = ["backward", "forward", "logistic_of", "prepare", "prepare_backward"]
@@ -26,39 +36,22 @@ float32 = np.float32
 ONE = float32(1)
 
 
-@njit(**OPTIONS)
-def _vectors(rows):
-    """Zeros (rows, LANES), at a multiple of 64 bytes: no vector spans two cache lines."""
-    raw = np.zeros(rows * LANES + 16, float32)
-    start = (-raw.ctypes.data // 4) % 16
-    return raw[start : start + rows * LANES].reshape(rows, LANES)
-
-
-@njit(**OPTIONS)
+@kept
 def logistic_of(values):
     """The logistic function as the kernels compute it, of a float32 array (n,)."""
-    vectors = _vectors(-(-values.size // LANES))
-    flat = vectors.reshape(-1)
+    rows = vectors(-(-values.size // LANES))
+    flat = rows.reshape(-1)
     flat[: values.size] = values
-    for row in range(vectors.shape[0]):
-        store(vectors, row, logistic(load(vectors, row)))
+    for row in range(rows.shape[0]):
+        store(rows, row, logistic(load(rows, row)))
     return flat[: values.size]
-
-
-@njit(**OPTIONS)
-def _read(array, first, time, vectors):
-    """vectors (columns, LANES) = rows `first` on of (rows, time, columns); the last repeats."""
-    for lane in range(LANES):
-        row = min(first + lane, array.shape[0] - 1)
-        for column in range(array.shape[2]):
-            vectors[column, lane] = array[row, time, column]
 
 
 @njit(**OPTIONS)
 def _sense(inputs, elapsed, first, time, unfolds, pairs, synapses, neurons, work):
     """What stays the same while a sample is solved: h / C, and the leak and sensory currents."""
     values, activation, rates, pull, conductance, steps = work
-    _read(inputs, first, time, values)
+    read_rows(inputs, first, time, values)
     for lane in range(LANES):
         row = min(first + lane, elapsed.shape[0] - 1)
         steps[0, lane] = elapsed[row, time] / float32(unfolds)
@@ -130,13 +123,13 @@ def forward(
         states: (batch, time, units), written.
     """
     units = neurons.shape[1]
-    x, rates, leak, base = _vectors(units), _vectors(units), _vectors(units), _vectors(units)
-    pull, conductance = _vectors(units), _vectors(units)
-    activation = _vectors(pairs.shape[1])
-    sensed = _vectors(sensory_pairs.shape[1])
-    work = (_vectors(inputs.shape[2]), sensed, rates, leak, base, _vectors(1))
+    x, rates, leak, base = vectors(units), vectors(units), vectors(units), vectors(units)
+    pull, conductance = vectors(units), vectors(units)
+    activation = vectors(pairs.shape[1])
+    sensed = vectors(sensory_pairs.shape[1])
+    work = (vectors(inputs.shape[2]), sensed, rates, leak, base, vectors(1))
     for first in range(0, inputs.shape[0], LANES):
-        _read(state, first, 0, x)
+        read_rows(state, first, 0, x)
         for time in range(inputs.shape[1]):
             _sense(inputs, elapsed, first, time, unfolds, sensory_pairs, sensory, neurons, work)
             for _ in range(unfolds):
@@ -179,25 +172,25 @@ def backward(
     """
     rows, times, columns = inputs.shape
     units, count = neurons.shape[1], pairs.shape[1]
-    rates, leak, base = _vectors(units), _vectors(units), _vectors(units)
-    values, sensed = _vectors(columns), _vectors(sensory_pairs.shape[1])
-    work = (values, sensed, rates, leak, base, _vectors(1))
-    x, activation = _vectors((unfolds + 1) * units), _vectors(unfolds * count)
-    pull, conductance = _vectors(unfolds * units), _vectors(unfolds * units)
-    adjoint, by_pull, by_conductance = _vectors(units), _vectors(units), _vectors(units)
-    by_leak, by_base, by_rates = _vectors(units), _vectors(units), _vectors(units)
-    by_values = _vectors(columns)
-    sensory_sums, synapses_sums = _vectors(4 * sensed.shape[0]), _vectors(4 * count)
-    neurons_sums = _vectors(3 * units)
+    rates, leak, base = vectors(units), vectors(units), vectors(units)
+    values, sensed = vectors(columns), vectors(sensory_pairs.shape[1])
+    work = (values, sensed, rates, leak, base, vectors(1))
+    x, activation = vectors((unfolds + 1) * units), vectors(unfolds * count)
+    pull, conductance = vectors(unfolds * units), vectors(unfolds * units)
+    adjoint, by_pull, by_conductance = vectors(units), vectors(units), vectors(units)
+    by_leak, by_base, by_rates = vectors(units), vectors(units), vectors(units)
+    by_values = vectors(columns)
+    sensory_sums, synapses_sums = vectors(4 * sensed.shape[0]), vectors(4 * count)
+    neurons_sums = vectors(3 * units)
     for first in range(0, rows, LANES):
         present = min(LANES, rows - first)
         adjoint[:] = 0  # and stays 0 in the lanes beyond the last row
         for time in range(times - 1, -1, -1):
             _sense(inputs, elapsed, first, time, unfolds, sensory_pairs, sensory, neurons, work)
             if time:
-                _read(states, first, time - 1, x)
+                read_rows(states, first, time - 1, x)
             else:
-                _read(state, first, 0, x)
+                read_rows(state, first, 0, x)
             for step in range(unfolds):
                 at = step * units
                 for i in range(units):

@@ -11,13 +11,25 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-__all__ = ["LANES", "OPTIONS", "kept", "load", "logistic", "store", "zero"]
+__all__ = [
+    "LANES",
+    "OPTIONS",
+    "choose",
+    "kept",
+    "load",
+    "logistic",
+    "read_rows",
+    "store",
+    "vectors",
+    "zero",
+]
 
 LANES = 16
 
@@ -88,6 +100,18 @@ for _function, _instruction in (
 def zero(_):
     """A vector of zeros."""
     return lanes(), lambda context, builder, signature, arguments: ir.Constant(FLOATS, None)
+
+
+@intrinsic
+def choose(_, condition, value, otherwise):
+    """`value` in the lanes where `condition` is not 0, else `otherwise`."""
+
+    def generate(context, builder, signature, arguments):
+        condition, value, otherwise = arguments
+        zeros = ir.Constant(FLOATS, None)
+        return builder.select(builder.fcmp_unordered("!=", condition, zeros), value, otherwise)
+
+    return lanes(condition, value, otherwise), generate
 
 
 @intrinsic
@@ -176,3 +200,20 @@ def _spread(builder, value):
     return builder.shuffle_vector(
         single, ir.Constant(FLOATS, ir.Undefined), ir.Constant(INTEGERS, None)
     )
+
+
+@njit(**OPTIONS)
+def vectors(rows):
+    """Zeros (rows, LANES), at a multiple of 64 bytes: no vector spans two cache lines."""
+    raw = np.zeros(rows * LANES + 16, np.float32)
+    start = (-raw.ctypes.data // 4) % 16
+    return raw[start : start + rows * LANES].reshape(rows, LANES)
+
+
+@njit(**OPTIONS)
+def read_rows(array, first, time, vectors):
+    """vectors (columns, LANES) = rows `first` on of (rows, time, columns); the last repeats."""
+    for lane in range(LANES):
+        row = min(first + lane, array.shape[0] - 1)
+        for column in range(array.shape[2]):
+            vectors[column, lane] = array[row, time, column]

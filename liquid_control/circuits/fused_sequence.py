@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 if TYPE_CHECKING:
     from liquid_control.circuits.ltc import LTC
 
-__all__ = ["applies", "solve"]
+__all__ = ["applies", "compiled", "solve"]
 
 # In the order in which `fused_parameters` takes them.
 PARAMETERS = [
@@ -51,7 +51,7 @@ FEWEST_SAMPLES = 16
 
 
 def applies(inputs: Tensor, *others: Tensor) -> bool:
-    """Whether `solve` can take these tensors: inputs (batch, time, inputs), and all the others.
+    """Whether compiled code can take these tensors: inputs (batch, time, inputs) and all others.
 
     Not under `torch.compile`, `torch.export`, tracing or the transforms of `torch.func`, which
     need to see the operations.
@@ -68,7 +68,7 @@ def applies(inputs: Tensor, *others: Tensor) -> bool:
             and type(tensor) in (Tensor, torch.nn.Parameter)
             for tensor in (inputs, *others)
         )
-        and _kernel() is not None
+        and compiled("fused_lanes") is not None
     )
 
 
@@ -100,7 +100,7 @@ class _Solve(torch.autograd.Function):
         pairs: tuple[np.ndarray, np.ndarray],
         *parameters: Tensor,
     ) -> Tensor:
-        kernel = _kernel()
+        kernel = compiled("fused_kernel")
         given = tuple(tensor.contiguous() for tensor in (inputs, state.unsqueeze(1), elapsed))
         states = inputs.new_empty(*inputs.shape[:2], state.shape[1])
         ctx.unfolds, ctx.pairs, ctx.kernel = unfolds, pairs, kernel
@@ -145,16 +145,16 @@ def _flat(
 
 
 @cache
-def _kernel() -> ModuleType | None:
-    """The compiled kernels, or None where numba is not installed or does not work."""
+def compiled(name: str) -> ModuleType | None:
+    """The module `name` of this package, or None where numba is not installed or does not work."""
     if find_spec("numba") is None:
         return None
     try:
-        return import_module("liquid_control.circuits.fused_kernel")
+        return import_module(f"liquid_control.circuits.{name}")
     except ImportError as error:
         warnings.warn(
-            f"numba is installed but cannot be loaded ({error}); LTC sequences take some thirty "
-            "times longer without it. Install the versions that fit: "
+            f"numba is installed but cannot be loaded ({error}); circuits take many times "
+            "longer without it. Install the versions that fit: "
             "pip install -U liquid_control[fast]",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Compiled LTC sequences give the numbers and gradients of the torch operations."""
+"""Compiled sequences of LTC and wired CfC have the numbers and gradients of torch operations."""
 
 import copy
 import subprocess
@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from liquid_control.circuits import LTC, Wiring, flagship_wiring, fused_sequence, ncp
+from liquid_control.circuits import LTC, CfC, Wiring, flagship_wiring, fused_sequence, ncp
 
 pytest.importorskip("numba")
-from liquid_control.circuits import fused_kernel
+from liquid_control.circuits import fused_cfc_kernel, fused_kernel
 
 
 @pytest.fixture
@@ -29,20 +29,24 @@ def by_operations(monkeypatch):
 
 @pytest.fixture
 def kernel_calls(monkeypatch):
-    """The batch sizes with which the compiled solver was called."""
-    calls, compiled = [], fused_kernel.forward
+    """The batch sizes with which compiled code was called."""
+    calls = []
 
-    def forward(inputs, *others):
-        calls.append(len(inputs))
-        return compiled(inputs, *others)
+    def watched(compiled):
+        def forward(inputs, *others):
+            calls.append(len(inputs))
+            return compiled(inputs, *others)
 
-    monkeypatch.setattr(fused_kernel, "forward", forward)
+        return forward
+
+    for kernel in (fused_kernel, fused_cfc_kernel):
+        monkeypatch.setattr(kernel, "forward", watched(kernel.forward))
     return calls
 
 
-def scrambled(wiring, seed=0, **options):
+def scrambled(wiring, seed=0, cell=LTC, **options):
     torch.manual_seed(seed)
-    circuit = LTC(wiring, **options)
+    circuit = cell(wiring, **options)
     with torch.no_grad():
         for parameter in circuit.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -74,7 +78,9 @@ def far(value, expected):
     return ((value.double() - expected).abs().max() / expected.abs().max()).item()
 
 
+FULL = Wiring(3, 4, 0, 2, np.ones((3, 6)), -np.ones((6, 6)))  # from every layer to every layer
 CASES = [
+    (FULL, 9, 7, 3),
     # More, fewer and exactly as many rows as lanes; one sample; one unfold; several motors.
     (ncp(), 32, 8, 6),
     (ncp(seed=3), 5, 12, 6),
@@ -85,10 +91,14 @@ CASES = [
 
 
 @pytest.mark.parametrize(("wiring", "batch", "time", "unfolds"), CASES)
+@pytest.mark.parametrize("kind", ["LTC", "default", "no_gate"])
 def test_numbers_and_gradients_are_those_of_the_torch_operations(
-    wiring, batch, time, unfolds, by_operations, kernel_calls
+    kind, wiring, batch, time, unfolds, by_operations, kernel_calls
 ):
-    circuit = scrambled(wiring, unfolds=unfolds)
+    if kind == "LTC":
+        circuit = scrambled(wiring, unfolds=unfolds)
+    else:
+        circuit = scrambled(wiring, cell=CfC, mode=kind)
     given = sequences(circuit, batch, time)
     compiled = circuit(*given)
     assert kernel_calls == [batch]
@@ -124,6 +134,22 @@ def test_no_elapsed_time_leaves_the_state_to_the_bit_and_its_gradient_is_right(b
     theirs = torch.autograd.grad(after.sum(), (state, elapsed))
     for value, expected in zip(ours, theirs, strict=True):
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_cfc_keeps_the_state_of_resting_rows_to_the_bit(by_operations):
+    circuit = scrambled(ncp(), cell=CfC)
+    inputs, state, elapsed = sequences(circuit, 20, 6)
+    with torch.no_grad():
+        elapsed[::2, 1:4] = 0
+        elapsed[4] = 0
+    outputs, after = circuit(inputs, state, elapsed)
+    assert torch.equal(after[4], state[4])
+    assert torch.equal(outputs[::2, 0], outputs[::2, 3])
+    given = inputs, state, elapsed
+    found = gradients(circuit, given, (outputs, after))
+    expected = gradients(circuit, given, by_operations(circuit, *given))
+    for name, value in expected.items():
+        assert far(found[name], value) < 1e-5, name
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e6, 1e30])
@@ -188,12 +214,16 @@ def test_weights_handed_in_by_a_functional_call_take_effect(kernel_calls):
     assert len(kernel_calls) == 2
 
 
-def test_transforms_and_other_precisions_take_the_torch_operations(kernel_calls):
+def test_transforms_precisions_and_kinds_beyond_it_take_the_torch_operations(kernel_calls):
     circuit = scrambled(ncp())
     inputs = torch.randn(3, 4, 8, 32)
     mapped = torch.func.vmap(lambda each: circuit(each, None, 0.1)[0])(inputs)
     copy.deepcopy(circuit).double()(inputs[0].double(), None, 0.1)
     copy.deepcopy(circuit).bfloat16()(inputs[0].bfloat16(), None, 0.1)
+    for options in ({"mode": "pure"}, {"mixed_memory": True}):
+        CfC(ncp(), **options)(inputs[0], None, 0.1)
+    LTC(ncp(), mixed_memory=True)(inputs[0], None, 0.1)
+    LTC(ncp(), solver="rk4")(inputs[0], None, 0.1)
     assert kernel_calls == []
     torch.testing.assert_close(mapped[1], circuit(inputs[1], None, 0.1)[0])
     assert kernel_calls == [4]
@@ -210,8 +240,8 @@ def test_a_single_step_and_its_import_do_not_load_numba():
 
 
 def test_a_numba_that_does_not_load_is_said_once_and_sequences_still_run(monkeypatch):
-    monkeypatch.setitem(sys.modules, "liquid_control.circuits.fused_kernel", None)
-    fused_sequence._kernel.cache_clear()
+    monkeypatch.setitem(sys.modules, "liquid_control.circuits.fused_lanes", None)
+    fused_sequence.compiled.cache_clear()
     circuit = scrambled(ncp())
     inputs = torch.randn(4, 8, 32)
     with pytest.warns(UserWarning, match="numba is installed but cannot be loaded"):
@@ -219,4 +249,4 @@ def test_a_numba_that_does_not_load_is_said_once_and_sequences_still_run(monkeyp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         circuit(inputs, None, 0.1)
-    fused_sequence._kernel.cache_clear()
+    fused_sequence.compiled.cache_clear()
