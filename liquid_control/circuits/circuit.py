@@ -170,6 +170,10 @@ class Circuit(nn.Module):
         """What the present parameters amount to, for a caller that steps often; may be None."""
         return None
 
+    def _prepare_sequence(self) -> Any:
+        """As `prepare`, in the form that is fastest for many samples."""
+        return self.prepare()
+
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         """All that does not depend on the state, for a whole sequence at once.
 
@@ -193,7 +197,7 @@ class Circuit(nn.Module):
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Outputs (batch, time, outputs) and last state, from checked tensors."""
-        prepared = self.prepare()
+        prepared = self._prepare_sequence()
         drives = self._drive(prepared, inputs, elapsed)
         resting = self._resting(elapsed)
         if exporting():

@@ -51,6 +51,9 @@ class LTCLSTM(Circuit):
         """The constants of the LTC; stale once a parameter changes."""
         return self.liquid.prepare()
 
+    def _prepare_sequence(self) -> Any:
+        return self.liquid._prepare_sequence()
+
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         return self.memory.drive(inputs), elapsed
 

@@ -10,9 +10,7 @@ Networks", AAAI 2021, eq. 1 and 3; Lechner et al. 2020, Methods).
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,59 +20,17 @@ from liquid_control.circuits.circuit import Circuit
 from liquid_control.circuits.memory import LongMemory
 from liquid_control.circuits.recipes import Recipe, wiring_of
 from liquid_control.circuits.solvers import SOLVERS, fused, substeps
+from liquid_control.circuits.synapses import (
+    Prepared,
+    Synapses,
+    currents,
+    inverse_softplus,
+    sense,
+    uniform,
+)
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["LTC", "Prepared"]
-
-
-class Prepared(NamedTuple):
-    """What a circuit's parameters amount to for the solver; see `LTC.prepare`.
-
-    Activations of K synapses are s(x @ slope + offset); `current` (K, 2 units) turns them into
-    the sums of w s E (first half) and of w s (second half) per target neuron.
-    """
-
-    sensory_slope: Tensor  # (inputs, sensory synapses), input affine map folded in
-    sensory_offset: Tensor
-    sensory_current: Tensor
-    slope: Tensor  # (units, synapses between neurons)
-    offset: Tensor
-    current: Tensor
-    leak: Tensor  # (2 units,): g v and g
-    capacitance: Tensor
-
-
-class Synapses(nn.Module):
-    """Parameters of the existing synapses of one polarity matrix (sources, units), no others.
-
-    The order of the synapses is that of `np.argwhere(polarity)`: by source, then by target.
-    """
-
-    def __init__(self, polarity: np.ndarray) -> None:
-        super().__init__()
-        source, target = np.nonzero(polarity)
-        count = len(source)
-        self.pairs = np.stack((source, target)).astype(np.intp)  # (2, K)
-        self.raw_weight = nn.Parameter(_inverse_softplus(_uniform(count, 0.001, 1.0)))
-        self.midpoint = nn.Parameter(_uniform(count, 0.3, 0.8))
-        self.slope = nn.Parameter(_uniform(count, 3.0, 8.0))
-        self.reversal = nn.Parameter(torch.from_numpy(polarity[source, target]).float())
-        # One-hot matrices turn gather and scatter into products, which are faster at this size.
-        for name, index, size in (("source", source, 0), ("target", target, 1)):
-            one_hot = torch.eye(polarity.shape[size])[torch.from_numpy(index)]
-            self.register_buffer(name, one_hot.T.contiguous() if not size else one_hot, False)
-
-    @property
-    def weight(self) -> Tensor:
-        """Positive weights w."""
-        return functional.softplus(self.raw_weight)
-
-    def prepare(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(slope (sources, K), offset (K,), current (K, 2 units)) as `Prepared` needs them."""
-        weight = self.weight
-        currents = torch.stack((weight * self.reversal, weight), 1)  # (K, 2)
-        current = (currents.unsqueeze(2) * self.target.unsqueeze(1)).flatten(1)
-        return self.source * self.slope, -self.slope * self.midpoint, current
 
 
 class LTC(Circuit):
@@ -149,11 +105,9 @@ class LTC(Circuit):
         self.solver = solver
         self.sensory = Synapses(wiring.sensory)
         self.recurrent = Synapses(wiring.adjacency)
-        self.raw_leak_conductance = nn.Parameter(_inverse_softplus(_uniform(units, 0.001, 1.0)))
-        self.leak_potential = nn.Parameter(_uniform(units, -0.2, 0.2))
-        self.raw_capacitance = nn.Parameter(
-            _inverse_softplus(time_unit * _uniform(units, 0.4, 0.6))
-        )
+        self.raw_leak_conductance = nn.Parameter(inverse_softplus(uniform(units, 0.001, 1.0)))
+        self.leak_potential = nn.Parameter(uniform(units, -0.2, 0.2))
+        self.raw_capacitance = nn.Parameter(inverse_softplus(time_unit * uniform(units, 0.4, 0.6)))
         self._add_map("input", wiring.inputs, input_mapping)
         self._add_map("output", wiring.motor, output_mapping)
         self._balance_motor_neurons()
@@ -201,6 +155,18 @@ class LTC(Circuit):
             self.capacitance,
         )
 
+    def _prepare_sequence(self) -> Prepared:
+        one_hot, pairs = map(sum, zip(self.sensory.costs(), self.recurrent.costs(), strict=True))
+        if one_hot <= pairs:
+            return self.prepare()
+        slope, offset, current = self.sensory.prepare_pairs()
+        recurrent = self.recurrent.prepare_pairs()
+        factor = slope * self.input_weight.unsqueeze(1)
+        shift = offset + slope * self.input_bias.unsqueeze(1)
+        conductance = self.leak_conductance
+        leak = torch.cat((conductance * self.leak_potential, conductance))
+        return Prepared(factor, shift, current, *recurrent, leak, self.capacitance)
+
     def _sequence(
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -212,7 +178,7 @@ class LTC(Circuit):
         return super()._sequence(inputs, state, elapsed)
 
     def _drive(self, prepared: Prepared, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
-        drive = _sense(prepared, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
+        drive = sense(prepared, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
         own = (drive, self._rate(prepared, elapsed))
         return own if self.memory is None else (self.memory.drive(inputs), *own)
 
@@ -245,24 +211,24 @@ class LTC(Circuit):
         """
         with torch.autocast(inputs.device.type, enabled=False):
             prepared = prepared or self.prepare()
-            drive = _sense(prepared, inputs.to(self.input_weight.dtype))
-            return prepared.capacitance / _currents(prepared, state, drive)[1]
+            drive = sense(prepared, inputs.to(self.input_weight.dtype))
+            return prepared.capacitance / currents(prepared, state, drive)[1]
 
     def _advance(self, prepared: Prepared, state: Tensor, drive: Tensor, rate: Tensor) -> Tensor:
         """The state after one sample, `rate` being h / C for h = elapsed time / unfolds."""
-        currents = partial(_currents, prepared, drive=drive)
+        solve = partial(currents, prepared, drive=drive)
         if self.solver == "fused":
             for _ in range(self.unfolds):
-                state = fused(state, rate, currents)
+                state = fused(state, rate, solve)
             return state
-        largest = sum(
-            part[:, self.wiring.units :].sum(0)
-            for part in (prepared.sensory_current, prepared.current)
-        )
-        largest = largest + prepared.leak[self.wiring.units :]  # g + sum w
+        # g + sum w, which is what a neuron conducts with all of its synapses open.
+        largest = prepared.leak[self.wiring.units :]
+        for part in (prepared.sensory_current, prepared.current):
+            opened = part.sum(0)[self.wiring.units :] if part.dim() == 2 else part[1].sum(0)
+            largest = largest + opened
         steps = substeps(self.unfolds * rate * largest, self.unfolds)
         for _ in range(steps):
-            state = SOLVERS[self.solver](state, rate * (self.unfolds / steps), currents)
+            state = SOLVERS[self.solver](state, rate * (self.unfolds / steps), solve)
         return state
 
     def _rate(self, prepared: Prepared, elapsed: Tensor) -> Tensor:
@@ -282,11 +248,11 @@ class LTC(Circuit):
         1.5. A neuron with synapses of one kind only stays as drawn.
         """
         prepared = self.prepare()
-        drive = _sense(prepared, torch.full((1, self.wiring.inputs), 0.5))
+        drive = sense(prepared, torch.full((1, self.wiring.inputs), 0.5))
         state = torch.zeros(1, self.wiring.units)
         rate = torch.ones(1)  # h / C = 1 for each neuron settles well within 180 steps
         for _ in range(180):
-            state = fused(state, rate, partial(_currents, prepared, drive=drive))
+            state = fused(state, rate, partial(currents, prepared, drive=drive))
         activation = torch.sigmoid(torch.addmm(prepared.offset, state, prepared.slope))[0]
         weight = self.recurrent.weight
         first = self.wiring.units - self.wiring.motor
@@ -307,25 +273,4 @@ class LTC(Circuit):
             weight[incoming] *= raised / weaker
             if self.output_weight.requires_grad:
                 self.output_weight[motor - first] = 1.5 * (raised + leak) / raised
-        self.recurrent.raw_weight.copy_(_inverse_softplus(weight))
-
-
-def _sense(prepared: Prepared, inputs: Tensor) -> Tensor:
-    """Sums over leak and sensory synapses, (rows, 2 units); constant while a sample is solved."""
-    activation = torch.sigmoid(torch.addmm(prepared.sensory_offset, inputs, prepared.sensory_slope))
-    return torch.addmm(prepared.leak, activation, prepared.sensory_current)
-
-
-def _currents(prepared: Prepared, state: Tensor, drive: Tensor) -> tuple[Tensor, ...]:
-    """(g v + sum w s E, g + sum w s), each (rows, units)."""
-    activation = torch.sigmoid(torch.addmm(prepared.offset, state, prepared.slope))
-    return torch.addmm(drive, activation, prepared.current).chunk(2, 1)
-
-
-def _uniform(count: int, low: float, high: float) -> Tensor:
-    return torch.empty(count).uniform_(low, high)
-
-
-def _inverse_softplus(value: Tensor) -> Tensor:
-    # log(expm1(v)), written so that large values do not overflow.
-    return value + torch.log(-torch.expm1(-value))
+        self.recurrent.raw_weight.copy_(inverse_softplus(weight))
