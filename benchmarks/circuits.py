@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -32,7 +31,8 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from liquid_control.circuits import CfC, Circuit, Stepper, from_ncps, fused_sequence, ncp
+from liquid_control.circuits import CfC, Circuit, Stepper, from_ncps, ncp
+from liquid_control.circuits.fused_sequence import torch_operations
 
 BATCH, TIME, INPUTS = 32, 32, 32
 
@@ -122,7 +122,7 @@ def by_torch(call: Callable[[], None]) -> Callable[[], None]:
     """The same without the compiled solver."""
 
     def plain() -> None:
-        with mock.patch.object(fused_sequence, "applies", return_value=False):
+        with torch_operations():
             call()
 
     return plain
@@ -165,7 +165,7 @@ def scaling(ours: Circuit, turns: int) -> list[dict]:
     """Forward and backward over sizes; a cost linear in both shows as a constant time a sample."""
     sizes = [(32, 32), (32, 128), (32, 512), (128, 32), (512, 32), (4, 32), (20, 16)]
     contenders = [
-        Contender(f"{batch} x {steps}", trainer(ours, torch.randn(batch, steps, INPUTS)))
+        Contender(f"{batch} x {steps}", trainer(ours, torch.randn(batch, steps, INPUTS)), 4)
         for batch, steps in sizes
     ]
     rows = take_turns(contenders, turns)
@@ -180,7 +180,7 @@ def memory(theirs: nn.Module, ours: Circuit) -> list[dict]:
         inputs = torch.randn(BATCH, steps, INPUTS)
         row = {"batch": BATCH, "time": steps, "ncps": kept_for_backward(theirs, inputs)}
         row["ours_compiled"] = kept_for_backward(ours, inputs)
-        with mock.patch.object(fused_sequence, "applies", return_value=False):
+        with torch_operations():
             row["ours_by_torch_operations"] = kept_for_backward(ours, inputs)
         rows.append(row)
     return rows

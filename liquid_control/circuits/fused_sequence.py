@@ -8,7 +8,9 @@ rounding. numba needs no compiler on the machine; see `fused_kernel` for the ari
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,7 +26,7 @@ from torch.autograd.function import once_differentiable
 if TYPE_CHECKING:
     from liquid_control.circuits.ltc import LTC
 
-__all__ = ["applies", "compiled", "solve"]
+__all__ = ["applies", "compiled", "solve", "torch_operations"]
 
 # In the order in which `fused_parameters` takes them.
 PARAMETERS = [
@@ -50,6 +52,19 @@ PARAMETERS = [
 FEWEST_SAMPLES = 16
 
 
+_BY_OPERATIONS = ContextVar("by_operations", default=False)
+
+
+@contextmanager
+def torch_operations() -> Iterator[None]:
+    """Let circuits run by torch operations inside: for second derivatives, or to compare."""
+    token = _BY_OPERATIONS.set(True)
+    try:
+        yield
+    finally:
+        _BY_OPERATIONS.reset(token)
+
+
 def applies(inputs: Tensor, *others: Tensor) -> bool:
     """Whether compiled code can take these tensors: inputs (batch, time, inputs) and all others.
 
@@ -58,6 +73,7 @@ def applies(inputs: Tensor, *others: Tensor) -> bool:
     """
     return (
         not torch.compiler.is_compiling()
+        and not _BY_OPERATIONS.get()
         and not torch.jit.is_tracing()
         # No public function tells; `torch.autograd.Function.apply` asks this one, too.
         and not torch._C._are_functorch_transforms_active()
@@ -75,8 +91,8 @@ def applies(inputs: Tensor, *others: Tensor) -> bool:
 def solve(circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tensor:
     """States (batch, time, units) after each sample.
 
-    Gradients are analytic; they cannot be differentiated again, for which there is float64. For
-    them only these states are kept, 4 * units bytes a sample: long sequences need no checkpoints.
+    Gradients are analytic, and cannot be differentiated again (see `torch_operations`). For them
+    only these states are kept, 4 * units bytes a sample: long sequences need no checkpoints.
 
     Args:
         circuit: the circuit whose parameters to use.

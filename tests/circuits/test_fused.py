@@ -8,23 +8,27 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as draw
+from hypothesis import settings
+from hypothesis import strategies as st
 
-from liquid_control.circuits import LTC, CfC, Wiring, flagship_wiring, fused_sequence, ncp
+from liquid_control.circuits import (
+    LTC,
+    CfC,
+    Wiring,
+    flagship_wiring,
+    fused_sequence,
+    ncp,
+    random_sparse,
+)
 
 pytest.importorskip("numba")
 from liquid_control.circuits import fused_cfc_kernel, fused_kernel
 
 
-@pytest.fixture
-def by_operations(monkeypatch):
-    """A function that runs a circuit by torch operations alone."""
-
-    def run(circuit, *given):
-        with monkeypatch.context() as patch:
-            patch.setattr(fused_sequence, "applies", lambda *_: False)
-            return circuit(*given)
-
-    return run
+def by_operations(circuit, *given):
+    with fused_sequence.torch_operations():
+        return circuit(*given)
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ CASES = [
 @pytest.mark.parametrize(("wiring", "batch", "time", "unfolds"), CASES)
 @pytest.mark.parametrize("kind", ["LTC", "default", "no_gate"])
 def test_numbers_and_gradients_are_those_of_the_torch_operations(
-    kind, wiring, batch, time, unfolds, by_operations, kernel_calls
+    kind, wiring, batch, time, unfolds, kernel_calls
 ):
     if kind == "LTC":
         circuit = scrambled(wiring, unfolds=unfolds)
@@ -115,7 +119,62 @@ def test_numbers_and_gradients_are_those_of_the_torch_operations(
         assert far(found[name], value) < 1e-5, name
 
 
-def test_a_wiring_without_any_synapse_leaks(by_operations):
+@settings(deadline=None, max_examples=40)
+@draw(
+    cell=st.sampled_from([LTC, CfC]),
+    inputs=st.integers(1, 40),
+    units=st.integers(1, 24),
+    sparsity=st.floats(0.0, 0.9),
+    batch=st.integers(4, 40),
+    time=st.integers(4, 6),
+    seed=st.integers(0, 10**6),
+)
+def test_random_wirings_of_any_size_agree(cell, inputs, units, sparsity, batch, time, seed):
+    wiring = random_sparse(inputs, units, 1, sparsity, seed=seed)
+    circuit = scrambled(wiring, seed, cell)
+    given = sequences(circuit, batch, time, seed)
+    single = by_operations(circuit, *given)
+    compiled = circuit(*given)
+    for ours, theirs in zip(compiled, single, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    found = gradients(circuit, given, compiled)
+    for name, expected in gradients(circuit, given, single).items():
+        # Both are float32 here, and differ from the exact gradients.
+        tolerance = 1e-4 * max(1e-3, *expected.abs().flatten().tolist(), 0)
+        torch.testing.assert_close(found[name], expected, rtol=0, atol=tolerance, msg=name)
+
+
+@pytest.mark.parametrize("cell", [LTC, CfC])
+def test_only_the_states_are_kept_for_the_gradient(cell):
+    circuit, inputs = scrambled(ncp(), cell=cell), torch.randn(4, 100, 32)
+    own = {tensor.data_ptr() for tensor in (*circuit.parameters(), inputs)}
+    kept = {}
+
+    def pack(tensor):
+        if tensor.data_ptr() not in own:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        returned = circuit(inputs, None, 0.1)
+    states, elapsed, prepared = 4 * 4 * 100 * 19, 4 * 4 * 100, 16 * 4 * (253 + 19)
+    assert sum(kept.values()) < states + elapsed + prepared
+    del returned
+
+
+def test_second_derivatives_are_to_be_had_by_torch_operations():
+    circuit, inputs = scrambled(ncp()), torch.randn(4, 8, 32, requires_grad=True)
+    first = torch.autograd.grad(circuit(inputs)[0].sum(), inputs, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.square().sum().backward()
+    outputs, _ = by_operations(circuit, inputs)
+    first = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)[0]
+    first.square().sum().backward()
+    assert inputs.grad.abs().sum() > 0
+
+
+def test_a_wiring_without_any_synapse_leaks():
     wiring = Wiring(2, 0, 0, 1, np.zeros((2, 1)), np.zeros((1, 1)))
     circuit = scrambled(wiring)
     given = sequences(circuit, 3, 8)
@@ -123,7 +182,7 @@ def test_a_wiring_without_any_synapse_leaks(by_operations):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_no_elapsed_time_leaves_the_state_to_the_bit_and_its_gradient_is_right(by_operations):
+def test_no_elapsed_time_leaves_the_state_to_the_bit_and_its_gradient_is_right():
     circuit = scrambled(ncp())
     inputs, state, _ = sequences(circuit, 3, 8)
     elapsed = torch.zeros(3, 8, requires_grad=True)
@@ -136,7 +195,7 @@ def test_no_elapsed_time_leaves_the_state_to_the_bit_and_its_gradient_is_right(b
         torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_cfc_keeps_the_state_of_resting_rows_to_the_bit(by_operations):
+def test_a_cfc_keeps_the_state_of_resting_rows_to_the_bit():
     circuit = scrambled(ncp(), cell=CfC)
     inputs, state, elapsed = sequences(circuit, 20, 6)
     with torch.no_grad():
