@@ -69,7 +69,8 @@ class View:
         rows = [
             ("time", f"{monitor.seconds:6.1f} s"),
             ("command", _command(monitor)),
-            ("latency", f"{middle:.1f} ms median, {late:.1f} ms p99, {monitor.rate:.1f} frames/s"),
+            ("latency", f"{middle:.1f} ms median, {late:.1f} ms p99"),
+            ("frames", f"{monitor.rate:.1f} a second, {monitor.dropped} dropped"),
         ]
         if monitor.state:
             rows.insert(1, ("speed", f"{monitor.state['speed']:6.2f} m/s"))
@@ -101,7 +102,8 @@ def _line(monitor: Monitor) -> str:
         parts.append(f"speed {monitor.state['speed']:.1f} m/s")
         parts.append(f"lateral error {monitor.state['lateral_error']:+.2f} m")
         parts.append(f"left the road {monitor.crashes} times")
-    return "  ".join([*parts, f"latency {middle:.1f} ms (p99 {late:.1f})"])
+    parts += [f"latency {middle:.1f} ms (p99 {late:.1f})", f"dropped {monitor.dropped}"]
+    return "  ".join(parts)
 
 
 def _lane(lateral_error: float) -> str:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -25,6 +26,7 @@ class Monitor(Node):
     Attributes:
         decision, state, neurons, expert: last values by name.
         frames, crashes: decisions heard, and how often the car left the road.
+        dropped: frames that came while the policy was busy, as it last said (once a second).
         begin, now: stamps of the first decision with the car under way and of the last [s].
         ages: frame to command of the last frames [s].
     """
@@ -35,7 +37,7 @@ class Monitor(Node):
         self.state: Mapping[str, float] = {}
         self.neurons: Mapping[str, float] = {}
         self.expert: Mapping[str, float] = {}
-        self.frames = self.crashes = 0
+        self.frames = self.crashes = self.dropped = 0
         self.begin: float | None = None
         self.now = 0.0
         self.ages: deque[float] = deque(maxlen=_RECENT)
@@ -46,6 +48,7 @@ class Monitor(Node):
             (JointState, "policy/latency", self._on_latency),
             (JointState, "simulator/state", self._on_state),
             (JointState, "expert/command", self._on_expert),
+            (DiagnosticArray, "/diagnostics", self._on_diagnostics),
         ):
             self.create_subscription(kind, topic, callback, 15)
 
@@ -90,3 +93,9 @@ class Monitor(Node):
 
     def _on_expert(self, message: JointState) -> None:
         self.expert = read_named_vector(message)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            for item in status.values:
+                if item.key == "dropped_frames":
+                    self.dropped = int(item.value)
