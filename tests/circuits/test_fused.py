@@ -137,11 +137,11 @@ def test_random_wirings_of_any_size_agree(cell, inputs, units, sparsity, batch, 
     compiled = circuit(*given)
     for ours, theirs in zip(compiled, single, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-    found = gradients(circuit, given, compiled)
-    for name, expected in gradients(circuit, given, single).items():
-        # Both are float32 here, and differ from the exact gradients.
-        tolerance = 1e-4 * max(1e-3, *expected.abs().flatten().tolist(), 0)
-        torch.testing.assert_close(found[name], expected, rtol=0, atol=tolerance, msg=name)
+    found, expected = gradients(circuit, given, compiled), gradients(circuit, given, single)
+    largest = max(value.abs().max().item() for value in expected.values() if value.numel())
+    for name, value in expected.items():
+        # Both are float32 here; a sum whose terms cancel has an error of the size of its terms.
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5 * largest, msg=name)
 
 
 @pytest.mark.parametrize("cell", [LTC, CfC])
