@@ -129,19 +129,27 @@ def test_numbers_and_gradients_are_those_of_the_torch_operations(
     time=st.integers(4, 6),
     seed=st.integers(0, 10**6),
 )
-def test_random_wirings_of_any_size_agree(cell, inputs, units, sparsity, batch, time, seed):
-    wiring = random_sparse(inputs, units, 1, sparsity, seed=seed)
-    circuit = scrambled(wiring, seed, cell)
+def test_on_random_wirings_the_error_is_that_of_float32(
+    cell, inputs, units, sparsity, batch, time, seed
+):
+    circuit = scrambled(random_sparse(inputs, units, 1, sparsity, seed=seed), seed, cell)
+    exact = copy.deepcopy(circuit).double()
     given = sequences(circuit, batch, time, seed)
-    single = by_operations(circuit, *given)
-    compiled = circuit(*given)
-    for ours, theirs in zip(compiled, single, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
-    found, expected = gradients(circuit, given, compiled), gradients(circuit, given, single)
-    largest = max(value.abs().max().item() for value in expected.values() if value.numel())
-    for name, value in expected.items():
-        # Both are float32 here; a sum whose terms cancel has an error of the size of its terms.
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5 * largest, msg=name)
+    exactly_given = tuple(tensor.detach().double().requires_grad_() for tensor in given)
+    runs = (
+        (circuit, given, circuit(*given)),
+        (circuit, given, by_operations(circuit, *given)),
+        (exact, exactly_given, by_operations(exact, *exactly_given)),
+    )
+    ours, single, exact = (
+        gradients(*run) | {"outputs": run[2][0].detach(), "last state": run[2][1].detach()}
+        for run in runs
+    )
+    largest = max(value.abs().max().item() for value in exact.values() if value.numel())
+    for name, value in exact.items():
+        # Where a stiff neuron or a sum that cancels magnifies rounding, it does so in both.
+        error, usual = ((run[name] - value).abs().sum() for run in (ours, single))
+        assert error <= 5 * usual + 1e-6 * largest * value.numel(), name
 
 
 @pytest.mark.parametrize("cell", [LTC, CfC])
