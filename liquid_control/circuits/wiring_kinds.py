@@ -102,8 +102,11 @@ def auto_ncp(inputs: int, units: int, outputs: int, sparsity: float = 0.5, seed:
             f"AutoNCP needs 1 or more outputs and at least 3 units more than these, got {units} "
             f"units and {outputs} outputs."
         )
-    if not 0 <= sparsity <= 0.9:
-        raise ValueError(f"The sparsity must lie in 0 to 0.9, got {sparsity}.")
+    if not 0 <= sparsity <= 0.9 or inputs < 1:
+        raise ValueError(
+            "AutoNCP needs 1 or more inputs and a sparsity in 0 to 0.9, got "
+            f"{inputs} and {sparsity}."
+        )
     density = 1 - sparsity
     command = max(int(0.4 * (units - outputs)), 1)
     inter = units - outputs - command
