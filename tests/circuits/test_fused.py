@@ -23,7 +23,7 @@ from liquid_control.circuits import (
 )
 
 pytest.importorskip("numba")
-from liquid_control.circuits import fused_cfc_kernel, fused_kernel
+from liquid_control.circuits import fused_cfc_kernel, fused_kernel, fused_lanes
 
 
 def by_operations(circuit, *given):
@@ -317,3 +317,12 @@ def test_a_numba_that_does_not_load_is_said_once_and_sequences_still_run(monkeyp
         warnings.simplefilter("error")
         circuit(inputs, None, 0.1)
     fused_sequence.compiled.cache_clear()
+
+
+def test_where_no_folder_can_keep_compiled_code_it_is_compiled_for_this_process(monkeypatch):
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+
+    def double(number):
+        return 2 * number
+
+    assert fused_lanes.kept(double)(3) == 6
