@@ -8,7 +8,7 @@ rounding. numba needs no compiler on the machine; see `fused_kernel` for the ari
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -118,27 +118,28 @@ class _Solve(torch.autograd.Function):
     ) -> Tensor:
         kernel = compiled("fused_kernel")
         given = tuple(tensor.contiguous() for tensor in (inputs, state.unsqueeze(1), elapsed))
+        flat = np.concatenate([parameter.detach().numpy() for parameter in parameters])
+        shape = *pairs, state.shape[1], inputs.shape[2]
+        prepared = kernel.prepare(flat, *shape)
         states = inputs.new_empty(*inputs.shape[:2], state.shape[1])
-        ctx.unfolds, ctx.pairs, ctx.kernel = unfolds, pairs, kernel
-        ctx.save_for_backward(*given, states, *parameters)
-        flat, sizes = _flat(given, pairs, parameters)
-        arrays = (tensor.numpy() for tensor in given)
-        kernel.forward(*arrays, unfolds, *pairs, *kernel.prepare(flat, *sizes), states.numpy())
+        arrays = (tensor.detach().numpy() for tensor in given)
+        kernel.forward(*arrays, unfolds, *pairs, *prepared, states.numpy())
+        ctx.save_for_backward(*given, states)
+        # A copy of the parameters, so that a step of the optimiser cannot come in between.
+        ctx.constants = kernel, unfolds, pairs, flat, shape, prepared
+        ctx.lengths = [parameter.numel() for parameter in parameters]
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_states: Tensor) -> tuple[Tensor | None, ...]:
-        kernel, pairs = ctx.kernel, ctx.pairs
-        *given, states = ctx.saved_tensors[:4]
-        parameters = ctx.saved_tensors[4:]
-        flat, sizes = _flat(given, pairs, parameters)
-        prepared = kernel.prepare(flat, *sizes)
+        kernel, unfolds, pairs, flat, shape, prepared = ctx.constants
+        *given, states = ctx.saved_tensors
         gradients = tuple(torch.empty_like(tensor) for tensor in given)
         by_prepared = tuple(np.empty_like(array) for array in prepared)
         kernel.backward(
             *(tensor.detach().numpy() for tensor in given),
-            ctx.unfolds,
+            unfolds,
             *pairs,
             *prepared,
             states.detach().numpy(),
@@ -146,18 +147,9 @@ class _Solve(torch.autograd.Function):
             *(gradient.numpy() for gradient in gradients),
             *by_prepared,
         )
-        by_flat = torch.from_numpy(kernel.prepare_backward(flat, *sizes, *by_prepared))
-        by_parameters = by_flat.split([parameter.numel() for parameter in parameters])
+        by_flat = torch.from_numpy(kernel.prepare_backward(flat, *shape, *by_prepared))
         by_inputs, by_state, by_elapsed = gradients
-        return by_inputs, by_state.squeeze(1), by_elapsed, None, None, *by_parameters
-
-
-def _flat(
-    given: Sequence[Tensor], pairs: tuple[np.ndarray, ...], parameters: Sequence[Tensor]
-) -> tuple[np.ndarray, tuple]:
-    """The first arguments of `fused_parameters.prepare`."""
-    flat = np.concatenate([parameter.detach().numpy() for parameter in parameters])
-    return flat, (*pairs, given[1].shape[2], given[0].shape[2])
+        return by_inputs, by_state.squeeze(1), by_elapsed, None, None, *by_flat.split(ctx.lengths)
 
 
 @cache
