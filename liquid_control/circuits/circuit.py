@@ -7,6 +7,7 @@ elapsed times, precision and the loop over time are here, once.
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import torch
@@ -286,6 +287,11 @@ class Circuit(nn.Module):
     ) -> Tensor:
         """Checked elapsed times, expanded to the shape of the samples."""
         elapsed = self.time_unit if elapsed is None else elapsed
+        if isinstance(elapsed, int | float):
+            # Looked at here, as a look at a tensor makes a GPU wait.
+            if not 0 <= elapsed < math.inf:
+                raise ValueError(f"Elapsed times must be finite and 0 s or more, got {elapsed} s.")
+            return like.new_full(tuple(samples), elapsed)
         elapsed = torch.as_tensor(elapsed, dtype=like.dtype, device=like.device)
         samples, given = tuple(samples), tuple(elapsed.shape)
         time = samples[int(self.batch_first) :][:1] if len(samples) == 2 else samples
