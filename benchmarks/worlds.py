@@ -1,7 +1,7 @@
 """Camera steps per second of our driving world and of Gymnasium's CarRacing-v3, in one run.
 
-    python benchmarks/worlds.py            one thread, prints a table
-    python benchmarks/worlds.py --json F   writes it as JSON, too
+    python benchmarks/worlds.py                 one thread, prints a table
+    python benchmarks/worlds.py --json-file F   writes it as JSON, too
 
 Needs gymnasium[box2d]. The two worlds take turns, so that a change of the machine's speed meets
 both; the ratio of the medians is the figure to quote.
