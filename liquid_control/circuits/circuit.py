@@ -112,7 +112,9 @@ class Circuit(nn.Module):
 
         Raises:
             ValueError: an elapsed time is negative or not finite, or a shape does not fit.
+            TypeError: the input is no tensor.
         """
+        _require_tensor(input)
         state = _either(state, hx, "state", "hx")
         if timespans is not None and timespans.dim() == input.dim() and timespans.shape[-1] == 1:
             timespans = timespans.squeeze(-1)
@@ -148,6 +150,7 @@ class Circuit(nn.Module):
         Raises:
             ValueError: as `forward`.
         """
+        _require_tensor(input)
         batched = input.dim() == 2
         if input.dim() not in (1, 2) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
             raise ValueError(
@@ -329,6 +332,14 @@ class Circuit(nn.Module):
     def _whole(self, parts: tuple[Tensor, ...], batched: bool) -> State:
         parts = parts if batched else tuple(part[0] for part in parts)
         return parts[0] if len(parts) == 1 else parts
+
+
+def _require_tensor(input: Any) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"The input must be a torch.Tensor, got {type(input).__name__}; make one with "
+            "torch.as_tensor(input)."
+        )
 
 
 def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:

@@ -154,6 +154,12 @@ def test_an_input_of_another_shape_is_refused_with_both_shapes(network, shape):
             network.step(torch.zeros(shape), None, 0.1)
 
 
+def test_an_input_that_is_no_tensor_is_refused(network):
+    for call in (network, network.step):
+        with pytest.raises(TypeError, match=r"torch\.Tensor, got list"):
+            call([[0.0] * INPUTS] * 3, None, 0.1)
+
+
 @pytest.mark.parametrize("shape", [(2,), (3, 2), (1,), (2, 3, 1)])
 def test_elapsed_times_of_another_shape_are_refused_with_both_shapes(network, shape):
     with pytest.raises(ValueError, match=r"shapes \(\(\), \(3,\), \(2, 3\)\), got \("):
