@@ -39,6 +39,14 @@ def turn(env: gymnasium.Env, action: Callable[[gymnasium.Env], np.ndarray], seed
     return STEPS / (time.perf_counter() - started)
 
 
+def expert(env: gymnasium.Env) -> np.ndarray:
+    return env.unwrapped.expert_action()
+
+
+def straight(env: gymnasium.Env) -> np.ndarray:
+    return np.array([0.0, 0.1, 0.0], np.float32)
+
+
 def main(turns: int = 7, json_file: Path | None = None) -> None:
     """Measure.
 
@@ -49,8 +57,6 @@ def main(turns: int = 7, json_file: Path | None = None) -> None:
     ours = make_world("liquid_control/Driving-v0")
     physics = make_world("liquid_control/Driving-v0", camera=False)
     peer = gymnasium.make("CarRacing-v3")
-    expert = lambda env: env.unwrapped.expert_action()  # noqa: E731  (one line, used twice)
-    straight = lambda env: np.array([0.0, 0.1, 0.0], np.float32)  # noqa: E731
     worlds = {
         "CarRacing-v3, 96 x 96": (peer, straight),
         "Driving-v0, 78 x 200": (ours, expert),
