@@ -40,6 +40,11 @@ def moving(out: Path) -> bool:
     return any("the vehicle may move" in log.read_text() for log in out.glob("*/log/safety.log"))
 
 
+def recorded(out: Path) -> bool:
+    """Whether the recorder has put some frames on disk: it flushes every half second."""
+    return sum(file.stat().st_size for file in out.glob("*/bag/*.mcap")) > 200_000
+
+
 def process_of(node: str, survivors) -> int:
     module = f"liquid_control.ros.{node}_node"
     for entry in Path("/proc").iterdir():
@@ -97,7 +102,7 @@ def test_a_node_that_dies_ends_the_drive_with_1_and_leaves_nothing_behind(
 
 def test_a_supervisor_that_is_killed_takes_its_nodes_with_it(model, tmp_path, survivors):
     drive = begin(model, tmp_path, "--seconds", "100")
-    until(lambda: moving(tmp_path))
+    until(lambda: moving(tmp_path) and recorded(tmp_path))
     drive.send_signal(signal.SIGKILL)
     drive.communicate(timeout=10)
     until(lambda: survivors() == [], 20.0)
