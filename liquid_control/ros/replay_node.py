@@ -27,7 +27,7 @@ from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import SENSOR, Stop, every, run
 
-__all__ = ["Moment", "ReplayNode", "main", "moments", "period"]
+__all__ = ["Moment", "ReplayNode", "camera_topic", "main", "moments", "period"]
 
 _CAMERAS = ("/camera/image_raw", "/camera/image_raw/compressed")
 _COMMANDS = ("/expert/command", "/cmd_vel")
@@ -163,12 +163,7 @@ def moments(reader: BagReader, seconds: float = 0.0) -> Iterator[Moment]:
     Raises:
         InputError: the bag has no camera topic.
     """
-    camera = next((topic for topic in _CAMERAS if topic in reader.topics), None)
-    if camera is None:
-        raise InputError(
-            f"The bag {reader.path} has no camera: expected {' or '.join(_CAMERAS)}, got "
-            f"{', '.join(reader.topics) or 'no topic at all'}; record the camera."
-        )
+    camera = camera_topic(reader)
     commands = next((topic for topic in _COMMANDS if topic in reader.topics), None)
     waiting: Moment | None = None
     end: int | None = None
@@ -197,10 +192,26 @@ def moments(reader: BagReader, seconds: float = 0.0) -> Iterator[Moment]:
         yield waiting
 
 
+def camera_topic(reader: BagReader) -> str:
+    """The topic that the frames of a bag come from.
+
+    Raises:
+        InputError: there is none with a frame.
+    """
+    held = [topic for topic, (_, count) in reader.topics.items() if count]
+    camera = next((topic for topic in _CAMERAS if topic in held), None)
+    if camera is None:
+        raise InputError(
+            f"The bag {reader.path} has no camera frame: expected {' or '.join(_CAMERAS)}, got "
+            f"{', '.join(held) or 'no message at all'}; record the camera, too."
+        )
+    return camera
+
+
 def period(reader: BagReader) -> float:
     """Median time between the first frames of a bag [s]; 1/30 where it has less than two."""
-    camera = [topic for topic in _CAMERAS if topic in reader.topics][:1]
-    stamps = [stamp_of(message) for _, _, message in islice(reader.messages(camera), _SAMPLE)]
+    camera = reader.messages([camera_topic(reader)])
+    stamps = [stamp_of(message) for _, _, message in islice(camera, _SAMPLE)]
     steps = np.diff(stamps)
     return float(np.median(steps)) * 1e-9 if len(steps) and np.median(steps) > 0 else 1 / 30
 

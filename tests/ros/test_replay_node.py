@@ -114,3 +114,16 @@ def test_a_bag_that_is_missing_ends_the_node_with_2(start, bag):
     child = start("replay", "-p", f"bag:='{bag}'")
     assert child.process.wait(20) == 2
     assert "Traceback" not in child.log.read_text()
+
+
+def test_a_bag_without_a_camera_is_refused_before_anything_is_written(tmp_path):
+    with BagWriter(tmp_path / "blind") as bag:
+        bag.write("/expert/command", messages.named_vector(["steering"], [0.1], START), START)
+    out = tmp_path / "runs"
+    command = [sys.executable, "-m", "liquid_control", "replay", str(tmp_path / "blind")]
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "expected /camera/image_raw" in done.stderr
+    assert "got /expert/command" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not out.exists()
