@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from liquid_control.camera import CameraSetup
 from liquid_control.circuits import LTC, Wiring, flagship_wiring
 from liquid_control.command import CommandSpec
 from liquid_control.errors import InputError
+from liquid_control.files import replace_file
 from liquid_control.perception import VisionHead
 from liquid_control.perception.head import FEATURES, HEIGHT, LAYERS, WIDTH
 
@@ -144,8 +144,8 @@ class Policy(nn.Module):
         config = json.dumps(fields, indent=1) + "\n"
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / WEIGHTS, weights)
-        _replace(folder / CONFIG, config.encode())
+        replace_file(folder / WEIGHTS, weights)
+        replace_file(folder / CONFIG, config.encode())
 
     @classmethod
     def load(cls, folder: str | Path) -> Policy:
@@ -328,19 +328,6 @@ def recompute(policy: Policy, frame: np.ndarray, decision: Decision) -> np.ndarr
     driver = Driver(policy)
     driver._state = torch.as_tensor(decision.state_before, device=driver._device)[None].clone()
     return driver.step(frame, decision.elapsed).command
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write `path` so that it holds the old or the new content, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_config(folder: Path) -> dict:

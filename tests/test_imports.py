@@ -14,7 +14,17 @@ PACKAGE = ROOT / "liquid_control"
 
 # Lowest first: a room imports only from itself and from rooms before it.
 ORDER = (
-    *("errors", "models", "command", "safety", "camera", "circuits", "perception", "attention"),
+    *(
+        "errors",
+        "files",
+        "models",
+        "command",
+        "safety",
+        "camera",
+        "circuits",
+        "perception",
+        "attention",
+    ),
     *("policy", "data", "rollout", "evaluation", "training", "deploy", "ros"),
     *("doctor", "cli", "__main__"),
 )

@@ -23,7 +23,7 @@ SHOWN, CAR, HIDDEN = 0, 1, 5
 BEHIND, AHEAD = 1, 3  # chunks of road in sight around the one that the car is on
 SKY = 32  # [px], rows of a face of the sky box
 GRASS_TILE = 16.0  # [m]
-# Front camera: where a windscreen camera sits, tilted 9 degrees down, 82 degrees wide at 200 x 78.
+# Front camera: where a windscreen camera sits, tilted 9 degrees down, 81 degrees wide at 200 x 78.
 CAMERA = {"pos": (1.6, 0.0, 1.35), "pitch": np.deg2rad(9.0), "fovy": 37.0}
 
 

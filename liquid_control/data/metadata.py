@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rosbags.interfaces import MessageDefinition
 
 from liquid_control.data import qos as qos_profiles
 from liquid_control.data.qos import Qos
+from liquid_control.files import replace_file
 
 __all__ = ["FileSummary", "Topic", "bag_information", "write_metadata"]
 
@@ -95,9 +95,7 @@ def bag_information(files: list[FileSummary]) -> dict:
 def write_metadata(folder: Path, files: list[FileSummary]) -> None:
     """Write `folder`/metadata.yaml in one step."""
     text = qos_profiles.yaml({"rosbag2_bagfile_information": bag_information(files)})
-    unfinished = folder / ".metadata.yaml.tmp"
-    unfinished.write_text(text, "utf-8")
-    os.replace(unfinished, folder / "metadata.yaml")
+    replace_file(folder / "metadata.yaml", text)
 
 
 def _span(first: int, last: int, count: int) -> dict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from liquid_control import __version__, models
 from liquid_control.errors import InputError
 from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
+from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import (
     Episode,
@@ -116,7 +116,7 @@ def evaluate(
         **summarise(chosen),
         "version": __version__,
     }
-    _replace(output / "results.json", json.dumps(results, indent=1) + "\n")
+    replace_file(output / "results.json", json.dumps(results, indent=1) + "\n")
     _show(results, output, time.perf_counter() - started, len(todo))
     return 0
 
@@ -189,7 +189,7 @@ def _resume(output: Path, settings: dict) -> dict[int, Episode]:
         episodes = [Episode(**{k: convert[kinds[k]](v) for k, v in row.items()}) for row in rows]
         _write_episodes(output, episodes)
         return {episode.seed: episode for episode in episodes}
-    _replace(path, json.dumps(settings, indent=1) + "\n")
+    replace_file(path, json.dumps(settings, indent=1) + "\n")
     _write_episodes(output, [])
     return {}
 
@@ -197,13 +197,7 @@ def _resume(output: Path, settings: dict) -> dict[int, Episode]:
 def _write_episodes(output: Path, episodes: list[Episode]) -> None:
     lines = [",".join(field.name for field in fields(Episode))]
     lines += [",".join(str(value) for value in asdict(episode).values()) for episode in episodes]
-    _replace(output / "episodes.csv", "\n".join(lines) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
+    replace_file(output / "episodes.csv", "\n".join(lines) + "\n")
 
 
 def _show(results: dict, output: Path, seconds: float, count: int) -> None:

@@ -19,19 +19,18 @@ Result = TypeVar("Result")
 
 
 def make_world(world: str, **options) -> gymnasium.Env:
-    """`gymnasium.make` with a clear answer to an unknown name.
+    """`gymnasium.make` for the worlds of liquid_control, with a clear answer to other names.
 
     Raises:
-        InputError: no such world; the known ones of liquid_control are named.
+        InputError: no such world; the known ones are named.
     """
-    try:
-        return gymnasium.make(world, **options)
-    except gymnasium.error.Error as error:
-        known = ", ".join(name for name in gymnasium.registry if name.startswith("liquid_control/"))
+    known = [name for name in gymnasium.registry if name.startswith("liquid_control/")]
+    if world not in known:
         raise InputError(
-            f"No world {world!r} ({error}); choose one of {known}, or any Gymnasium world with a "
-            "camera whose package is installed."
-        ) from error
+            f"No world {world!r}: expected one that says what its actions mean and has an expert, "
+            f"{', '.join(known)}; choose one of these."
+        )
+    return gymnasium.make(world, **options)
 
 
 def check_world(world: str, **options) -> None:

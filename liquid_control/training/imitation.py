@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from dataclasses import replace
@@ -19,6 +18,7 @@ from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
 from liquid_control.data.sequences import SequenceDataset
 from liquid_control.evaluation.open_loop import open_loop
+from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.training.augment import Augmented
 from liquid_control.training.module import Imitation
@@ -106,9 +106,7 @@ def fit(recipe: Recipe, output: Path, init: Path | None = None) -> Policy:
         "test": open_loop(policy, test).summary if test else None,
     }
     policy.save(output, extra={"trained_on": list(recipe.data), "seed": recipe.seed})
-    partial = output / f".training.json.{os.getpid()}"
-    partial.write_text(json.dumps(results, indent=1) + "\n")
-    partial.replace(output / "training.json")
+    replace_file(output / "training.json", json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
     return policy
 

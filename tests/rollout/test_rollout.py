@@ -71,9 +71,10 @@ def test_a_policy_for_another_robot_is_refused():
         run_episode(short_world(), pilot, 0)
 
 
-def test_an_unknown_world_names_the_known_ones():
+@pytest.mark.parametrize("world", ["liquid_control/Flying-v7", "CartPole-v1", "no name"])
+def test_an_unknown_world_names_the_known_ones(world):
     with pytest.raises(InputError, match="liquid_control/Driving-v0"):
-        make_world("liquid_control/Flying-v7")
+        make_world(world, seconds=1.0)
 
 
 def test_a_recording_can_be_trained_on_and_is_continued(tmp_path, capsys):
