@@ -16,5 +16,5 @@ __all__: list[str] = []
 
 gymnasium.register(
     id="liquid_control/Driving-v0",
-    entry_point="liquid_control.envs.driving:DrivingEnv",
+    entry_point="liquid_control.envs.driving_v0:DrivingEnv",
 )

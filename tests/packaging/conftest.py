@@ -16,8 +16,8 @@ PLANTED = (
     "models/planted/results/noise/results.json",
     "launch/planted.launch.py",
     "config/training/planted.yaml",
-    "envs/driving/assets/planted.xml",
-    "envs/driving/assets/planted.png",
+    "envs/driving_v0/assets/planted.xml",
+    "envs/driving_v0/assets/planted.png",
 )
 Run = Callable[..., str]
 

@@ -66,7 +66,7 @@ def test_the_wheel_holds_every_module_and_no_test(wheel, checkout) -> None:
         if "envs" not in path.relative_to(checkout).parts
     } | {f"liquid_control/{path.relative_to(checkout)}" for path in checkout.glob("envs/**/*.py")}
     assert expected - names == set(), "a folder without __init__.py is not installed"
-    assets = {f"liquid_control/envs/driving/assets/planted.{kind}" for kind in ("xml", "png")}
+    assets = {f"liquid_control/envs/driving_v0/assets/planted.{kind}" for kind in ("xml", "png")}
     assert assets <= names
     tops = {name.split("/")[0] for name in names}
     version = wheel.name.split("-")[1]

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import liquid_control.envs  # noqa: F401  (registers the worlds)
-from liquid_control.envs.driving import DrivingEnv
+from liquid_control.envs.driving_v0 import DrivingEnv
 from liquid_control.errors import InputError
 
 WORLD = "liquid_control/Driving-v0"

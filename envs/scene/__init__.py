@@ -1,8 +1,7 @@
-"""Driving on procedural two-lane roads, seen through a front camera.
+"""What the camera worlds share: meshes, textures, seasons, light, and the way into OpenGL.
 
-`env` is the Gymnasium contract; `road` draws the road from a seed; `vehicle` is the car's physics;
-`scenery` turns a road into meshes, `textures` and `light` into what they look like, and `renderer`
-into frames; `expert` drives with privileged knowledge of the road.
+A world compiles its MuJoCo model once, with fixed counts of vertices, and every reset overwrites
+vertices, textures and light in place (`stage`); `renderer` turns it into frames.
 """
 
 import os
@@ -14,7 +13,7 @@ os.environ.setdefault("MUJOCO_GL", "egl")
 from liquid_control.errors import InputError  # after MUJOCO_GL is set
 
 try:
-    from liquid_control.envs.driving.env import DrivingEnv
+    import mujoco  # noqa: F401  (here, so that every world meets the same answer)
 except ModuleNotFoundError:
     raise  # A package that is not installed; the command line says which.
 except (AttributeError, ImportError, OSError) as error:
@@ -23,5 +22,3 @@ except (AttributeError, ImportError, OSError) as error:
         f"MuJoCo cannot load OpenGL for MUJOCO_GL={os.environ['MUJOCO_GL']} ({error}); install "
         "libegl1 and libgl1-mesa-dri and unset MUJOCO_GL, then try `liquid-control doctor`."
     ) from error
-
-__all__ = ["DrivingEnv"]

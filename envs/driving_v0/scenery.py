@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from liquid_control.envs.driving.meshes import Patch, boxes, discs, join, spindles, strip
-from liquid_control.envs.driving.road import LANE_WIDTH, PAVED_HALF_WIDTH, SPACING, Road
+from liquid_control.envs.driving_v0.road import LANE_WIDTH, PAVED_HALF_WIDTH, SPACING, Road
+from liquid_control.envs.driving_v0.textures import uv
+from liquid_control.envs.scene.meshes import Area, Patch, boxes, discs, join, spindles, strip
 
 __all__ = ["CHUNK", "chunks", "hills", "lawn"]
 
@@ -56,8 +57,8 @@ def _line(road: Road, s: np.ndarray, offset: float | np.ndarray) -> np.ndarray:
     return centre + np.asarray(offset)[..., None] * normal
 
 
-def _ribbon(road: Road, s: np.ndarray, left: float, right: float, z: float, cell: str) -> Patch:
-    return strip(_line(road, s, left), _line(road, s, right), z, cell)
+def _ribbon(road: Road, s: np.ndarray, left: float, right: float, z: float, area: Area) -> Patch:
+    return strip(_line(road, s, left), _line(road, s, right), z, area)
 
 
 def _chunk(road: Road, start: float, style: Style, rng, sun) -> tuple[Patch, Patch]:
@@ -65,23 +66,25 @@ def _chunk(road: Road, start: float, style: Style, rng, sun) -> tuple[Patch, Pat
     half, paint = PAVED_HALF_WIDTH, style.line_width / 2
     dashes = start + np.arange(5)[:, None] * (CHUNK / 5) + np.linspace(0, style.dash, 3)
     parts = [
-        _ribbon(road, s, VERGE, half, VERGE_Z, "verge"),
-        _ribbon(road, s, -half, -VERGE, VERGE_Z, "verge"),
-        _ribbon(road, s, half, -half, ASPHALT_Z, "asphalt"),
-        _ribbon(road, s, LANE_WIDTH + paint, LANE_WIDTH - paint, PAINT_Z, "white"),
-        _ribbon(road, s, -LANE_WIDTH + paint, -LANE_WIDTH - paint, PAINT_Z, "white"),
-        _ribbon(road, dashes, paint, -paint, PAINT_Z, "white"),
+        _ribbon(road, s, VERGE, half, VERGE_Z, uv("verge")),
+        _ribbon(road, s, -half, -VERGE, VERGE_Z, uv("verge")),
+        _ribbon(road, s, half, -half, ASPHALT_Z, uv("asphalt")),
+        _ribbon(road, s, LANE_WIDTH + paint, LANE_WIDTH - paint, PAINT_Z, uv("white")),
+        _ribbon(road, s, -LANE_WIDTH + paint, -LANE_WIDTH - paint, PAINT_Z, uv("white")),
+        _ribbon(road, dashes, paint, -paint, PAINT_Z, uv("white")),
     ]
     beside = start + np.repeat([0.0, 20.0], 2)
     sides = np.tile([1.0, -1.0], 2) * (half + 0.6)
     feet = _line(road, beside, sides)
     top = style.post_height
-    parts.append(boxes(feet, 0.06, 0.0, max(top, 1e-3), "post"))
-    parts.append(boxes(feet, 0.065, max(top, 1e-3) * 0.72, max(top, 2e-3) * 0.86, "dark"))
+    parts.append(boxes(feet, 0.06, 0.0, max(top, 1e-3), uv("post")))
+    parts.append(boxes(feet, 0.065, max(top, 1e-3) * 0.72, max(top, 2e-3) * 0.86, uv("dark")))
 
     trees, height, width, conifer, autumn = _trees(road, start, style, rng)
     trunk = np.stack([0.05 + 0.02 * height] * 2, -1) * (height > 0)[:, None]
-    parts.append(spindles(trees, trunk, np.stack([0 * height, height * 0.5], -1), "bark", sides=5))
+    parts.append(
+        spindles(trees, trunk, np.stack([0 * height, height * 0.5], -1), uv("bark"), sides=5)
+    )
     low = np.where(conifer, 0.15, 0.3) * height
     broad = np.array([0.45, 1.0, 0.75, 0.02])
     spire = np.array([1.0, 0.7, 0.35, 0.02])
@@ -89,7 +92,7 @@ def _chunk(road: Road, start: float, style: Style, rng, sun) -> tuple[Patch, Pat
     levels = low[:, None] + (height - low)[:, None] * np.array([0.0, 0.35, 0.72, 1.0])
     for chosen, cell in ((~autumn, "leaf"), (autumn, "autumn")):
         # Both crowns exist for every tree, so that counts never change; one of them is a point.
-        parts.append(spindles(trees, radii * chosen[:, None], levels, cell))
+        parts.append(spindles(trees, radii * chosen[:, None], levels, uv(cell)))
     parts.append(_mounds(road, start, style, rng))
 
     fall = sun[:2] / max(-sun[2], 0.2)
@@ -105,7 +108,7 @@ def _chunk(road: Road, start: float, style: Style, rng, sun) -> tuple[Patch, Pat
         1,
     )
     centre = trees + fall * (height * 0.55)[:, None]
-    return join(*parts), discs(centre, axes, SHADOW_Z, "dark")
+    return join(*parts), discs(centre, axes, SHADOW_Z, uv("dark"))
 
 
 def _far_from_road(road: Road, points: np.ndarray, clearance: float) -> np.ndarray:
@@ -136,7 +139,7 @@ def _mounds(road: Road, start: float, style: Style, rng: np.random.Generator) ->
     height = style.mound_height * rng.uniform(0.4, 1.0, MOUNDS) * (radius > 0)
     rings = np.array([1.0, 0.8, 0.5, 0.2, 0.01])
     levels = np.array([-0.05, 0.22, 0.65, 0.94, 1.0])
-    return spindles(points, radius[:, None] * rings, height[:, None] * levels, "mound", sides=9)
+    return spindles(points, radius[:, None] * rings, height[:, None] * levels, uv("mound"), sides=9)
 
 
 def hills(rng: np.random.Generator, radius: float = 170.0, sides: int = 48) -> Patch:
@@ -146,7 +149,7 @@ def hills(rng: np.random.Generator, radius: float = 170.0, sides: int = 48) -> P
     waves = np.sum(gains * np.sin(angle[:, None] * np.arange(2, 8) + phases), -1)
     height = rng.uniform(3.0, 14.0) * (1.2 + waves / np.abs(waves).max())
     circle = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
-    wall = strip(circle, circle, 0.0, "hill")
+    wall = strip(circle, circle, 0.0, uv("hill"))
     vertices = wall.vertices.reshape(sides + 1, 2, 3).copy()
     vertices[:, 0, 2], vertices[:, 1, 2] = height, -1.0
     normals = np.zeros_like(vertices)

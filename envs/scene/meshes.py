@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liquid_control.envs.driving.textures import uv
+# Texture coordinates (u0, v0, u1, v1) of a surface in an atlas; see `textures.Atlas`.
+Area = tuple[float, float, float, float]
 
-__all__ = ["Patch", "boxes", "discs", "join", "spindles", "strip"]
+__all__ = ["Area", "Patch", "boxes", "discs", "join", "spindles", "strip"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ def join(*patches: Patch) -> Patch:
     )
 
 
-def strip(left: np.ndarray, right: np.ndarray, height: float, cell: str) -> Patch:
+def strip(left: np.ndarray, right: np.ndarray, height: float, area: Area) -> Patch:
     """A ribbon on the ground between two lines (..., N, 2); leading dimensions are more ribbons."""
     left, right = (side.reshape(-1, *side.shape[-2:]) for side in (left, right))
     count, rows = left.shape[:2]
     vertices = np.full((count, rows, 2, 3), height)
     vertices[:, :, 0, :2], vertices[:, :, 1, :2] = left, right
-    u0, v0, u1, v1 = uv(cell)
+    u0, v0, u1, v1 = area
     texcoords = np.empty((count, rows, 2, 2))
     texcoords[:, :, 0, 0], texcoords[:, :, 1, 0] = u0, u1
     # Every second row mirrors the texture, which hides that it repeats.
@@ -57,7 +58,7 @@ def strip(left: np.ndarray, right: np.ndarray, height: float, cell: str) -> Patc
 
 
 def spindles(
-    base: np.ndarray, radii: np.ndarray, heights: np.ndarray, cell: str, sides: int = 7
+    base: np.ndarray, radii: np.ndarray, heights: np.ndarray, area: Area, sides: int = 7
 ) -> Patch:
     """Solids of revolution: trunks, crowns, mounds.
 
@@ -77,7 +78,7 @@ def spindles(
     normals[..., :2] = circle
     normals[..., 2] = slope[..., None]
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    u0, v0, u1, v1 = uv(cell)
+    u0, v0, u1, v1 = area
     texcoords = np.empty((count, rings, sides, 2))
     texcoords[..., 0] = u0 + (u1 - u0) * np.abs(np.linspace(-1, 1, sides))
     texcoords[..., 1] = np.linspace(v0, v1, rings)[:, None]
@@ -93,23 +94,23 @@ def spindles(
     return Patch(vertices.reshape(-1, 3), normals.reshape(-1, 3), texcoords.reshape(-1, 2), faces)
 
 
-def boxes(base: np.ndarray, half_width: float, bottom: float, top: float, cell: str) -> Patch:
+def boxes(base: np.ndarray, half_width: float, bottom: float, top: float, area: Area) -> Patch:
     """Upright square posts at foot points (N, 2) [m], with a lid."""
     count = len(base)
     radius = np.sqrt(2) * half_width
     radii = np.broadcast_to([radius, radius, 0.0], (count, 3))
     heights = np.broadcast_to([bottom, top, top + 0.01], (count, 3))
-    return spindles(base, radii, heights, cell, sides=4)
+    return spindles(base, radii, heights, area, sides=4)
 
 
-def discs(centre: np.ndarray, axes: np.ndarray, height: float, cell: str, sides: int = 9) -> Patch:
+def discs(centre: np.ndarray, axes: np.ndarray, height: float, area: Area, sides: int = 9) -> Patch:
     """Flat ellipses on the ground: `centre` (N, 2), `axes` (N, 2, 2) half axes [m]."""
     count = len(centre)
     angle = np.arange(sides) * 2 * np.pi / sides
     circle = np.stack([np.cos(angle), np.sin(angle)], -1)
     vertices = np.full((count, sides, 3), height)
     vertices[..., :2] = centre[:, None] + circle @ axes
-    u0, v0, u1, v1 = uv(cell)
+    u0, v0, u1, v1 = area
     middle = np.array([(u0 + u1) / 2, (v0 + v1) / 2])
     texcoords = np.broadcast_to(middle + circle * [(u1 - u0) / 2, (v1 - v0) / 2], (count, sides, 2))
     fan = np.stack([np.zeros(sides - 2, int), np.arange(1, sides - 1), np.arange(2, sides)], -1)

@@ -1,4 +1,4 @@
-"""Off-screen frames of a `World`."""
+"""Off-screen frames of a `Stage`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import os
 import mujoco
 import numpy as np
 
-from liquid_control.envs.driving.world import SHOWN, World
+from liquid_control.envs.scene.stage import BODY, SHOWN, Stage
 from liquid_control.errors import InputError
 
 __all__ = ["Renderer"]
 
 
 class Renderer:
-    """Renders cameras of a world into uint8 RGB arrays; one OpenGL context, closed by `close`."""
+    """Renders cameras of a stage into uint8 RGB arrays; one OpenGL context, closed by `close`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        size = world.model.vis.global_
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        size = stage.model.vis.global_
         try:
             self._gl = mujoco.GLContext(size.offwidth, size.offheight)
             self._gl.make_current()
-            self._context = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_50)
+            self._context = mujoco.MjrContext(stage.model, mujoco.mjtFontScale.mjFONTSCALE_50)
         except (RuntimeError, AttributeError, ImportError, mujoco.FatalError) as error:
             raise InputError(
                 f"No OpenGL for off-screen rendering (MUJOCO_GL={os.environ.get('MUJOCO_GL')}: "
@@ -30,7 +30,7 @@ class Renderer:
                 "`liquid-control doctor`."
             ) from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._scene = mujoco.MjvScene(world.model, maxgeom=200)
+        self._scene = mujoco.MjvScene(stage.model, maxgeom=1000)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = 1
@@ -38,28 +38,28 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._option = mujoco.MjvOption()
 
-    def render(self, camera: str, width: int, height: int, car: bool = False) -> np.ndarray:
-        """A frame (height, width, 3) uint8 RGB of a camera by name, with the car if asked."""
-        world = self._world
+    def render(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
+        """A frame (height, width, 3) uint8 RGB of a camera by name; `body` shows the own vehicle."""
+        stage = self._stage
         self._gl.make_current()
-        fresh = bool(world.dirty_meshes)
-        for mesh in world.dirty_meshes:
-            mujoco.mjr_uploadMesh(world.model, self._context, mesh)
-        for texture in world.dirty_textures:
-            mujoco.mjr_uploadTexture(world.model, self._context, texture)
-        world.dirty_meshes.clear()
-        world.dirty_textures.clear()
+        fresh = bool(stage.dirty_meshes)
+        for mesh in stage.dirty_meshes:
+            mujoco.mjr_uploadMesh(stage.model, self._context, mesh)
+        for texture in stage.dirty_textures:
+            mujoco.mjr_uploadTexture(stage.model, self._context, texture)
+        stage.dirty_meshes.clear()
+        stage.dirty_textures.clear()
         if fresh:
             self._take_fog()
-        mujoco.mj_kinematics(world.model, world.data)
-        mujoco.mj_camlight(world.model, world.data)
-        self._camera.fixedcamid = world.model.camera(camera).id
+        mujoco.mj_kinematics(stage.model, stage.data)
+        mujoco.mj_camlight(stage.model, stage.data)
+        self._camera.fixedcamid = stage.model.camera(camera).id
         self._option.geomgroup[:] = 0
         self._option.geomgroup[SHOWN] = 1
-        self._option.geomgroup[1] = car
+        self._option.geomgroup[BODY] = body
         mujoco.mjv_updateScene(
-            world.model,
-            world.data,
+            stage.model,
+            stage.data,
             self._option,
             None,
             self._camera,
@@ -81,7 +81,7 @@ class Renderer:
         # Imported here, because PyOpenGL must find the platform that MuJoCo has chosen.
         from OpenGL import GL
 
-        model = self._world.model
+        model = self._stage.model
         GL.glFogf(GL.GL_FOG_START, model.vis.map.fogstart * model.stat.extent)
         GL.glFogf(GL.GL_FOG_END, model.vis.map.fogend * model.stat.extent)
         self._context.fogRGBA = model.vis.rgba.fog

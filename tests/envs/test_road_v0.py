@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liquid_control.envs.driving.road import MAX_HEADING, SPACING, generate
+from liquid_control.envs.driving_v0.road import MAX_HEADING, SPACING, generate
 
 SEEDS = st.integers(0, 2**32 - 1)
 

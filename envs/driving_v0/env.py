@@ -8,11 +8,11 @@ import gymnasium
 import numpy as np
 
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
-from liquid_control.envs.driving import expert
-from liquid_control.envs.driving.renderer import Renderer
-from liquid_control.envs.driving.road import LANE_WIDTH, PAVED_HALF_WIDTH, generate
-from liquid_control.envs.driving.vehicle import BODY_HALF_WIDTH, HALF_TRACK, WHEELBASE, Car
-from liquid_control.envs.driving.world import CAMERA, World
+from liquid_control.envs.driving_v0 import expert
+from liquid_control.envs.driving_v0.road import LANE_WIDTH, PAVED_HALF_WIDTH, generate
+from liquid_control.envs.driving_v0.vehicle import BODY_HALF_WIDTH, HALF_TRACK, WHEELBASE, Car
+from liquid_control.envs.driving_v0.world import CAMERA, World
+from liquid_control.envs.scene.renderer import Renderer
 from liquid_control.errors import InputError
 
 __all__ = ["DrivingEnv"]
@@ -149,7 +149,7 @@ class DrivingEnv(gymnasium.Env):
         """The car from behind, (360, 640, 3) uint8, with render_mode "rgb_array"."""
         if self.render_mode is None:
             return None
-        return self._render("chase", *DRAW, car=True)
+        return self._render("chase", *DRAW, body=True)
 
     def close(self) -> None:
         if self._renderer is not None:
@@ -165,11 +165,11 @@ class DrivingEnv(gymnasium.Env):
             return np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         return self._render("front", WIDTH, HEIGHT)
 
-    def _render(self, camera: str, width: int, height: int, car: bool = False) -> np.ndarray:
+    def _render(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
         if self._renderer is None:
             self._renderer = Renderer(self._world)
         self._world.show(self._place.distance, self._pose.x, self._pose.y)
-        return self._renderer.render(camera, width, height, car)
+        return self._renderer.render(camera, width, height, body)
 
     def _info(self) -> dict[str, float]:
         pose, place = self._pose, self._place

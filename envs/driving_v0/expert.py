@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from liquid_control.envs.driving.road import LANE_WIDTH, Projection, Road
-from liquid_control.envs.driving.vehicle import MAX_CURVATURE, Pose
+from liquid_control.envs.driving_v0.road import LANE_WIDTH, Projection, Road
+from liquid_control.envs.driving_v0.vehicle import MAX_CURVATURE, Pose
 
 __all__ = ["curvature"]
 
