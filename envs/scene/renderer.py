@@ -39,7 +39,7 @@ class Renderer:
         self._option = mujoco.MjvOption()
 
     def render(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
-        """A frame (height, width, 3) uint8 RGB of a camera by name; `body` shows the own vehicle."""
+        """A frame (height, width, 3) uint8 RGB of a camera by name, if asked with the own body."""
         stage = self._stage
         self._gl.make_current()
         fresh = bool(stage.dirty_meshes)
