@@ -42,7 +42,7 @@ class Renderer:
         """A frame (height, width, 3) uint8 RGB of a camera by name, if asked with the own body."""
         stage = self._stage
         self._gl.make_current()
-        fresh = bool(stage.dirty_meshes)
+        fresh = bool(stage.dirty_textures)
         for mesh in stage.dirty_meshes:
             mujoco.mjr_uploadMesh(stage.model, self._context, mesh)
         for texture in stage.dirty_textures:
