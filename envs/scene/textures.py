@@ -47,11 +47,14 @@ class Atlas:
     def paint(self, rng: np.random.Generator, surfaces: Mapping[str, Surface]) -> np.ndarray:
         """The texture (size, size, 3) uint8; every name of the atlas needs a surface."""
         image = np.zeros((self.size, self.size, 3), np.uint8)
-        for name, (row, column) in self._places.items():
-            rows = slice(row * self._cell, (row + 1) * self._cell)
-            columns = slice(column * self._cell, (column + 1) * self._cell)
-            image[rows, columns] = speckle(rng, self._cell, *surfaces[name])
+        for name in self._places:
+            self.cell(image, name)[:] = speckle(rng, self._cell, *surfaces[name])
         return image
+
+    def cell(self, image: np.ndarray, name: str) -> np.ndarray:
+        """The part (cell, cell, 3) of a painted texture that holds a surface, to draw on."""
+        row, column = (place * self._cell for place in self._places[name])
+        return image[row : row + self._cell, column : column + self._cell]
 
 
 def speckle(rng: np.random.Generator, size: int, colour, fine: float, coarse: float) -> np.ndarray:
