@@ -13,6 +13,7 @@ and `ros2 bag record` write (MCAP and SQLite), and also what a killed recorder l
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,9 +40,15 @@ class BagWriter:
         compression: of the chunks: "zstd" (smallest), "lz4" or "" (fastest).
         flush_interval_s: longest time between two flushes while messages come [s].
         name: of the bag, if the folder will be renamed; the folder's by default.
+        facts: about the recording as a whole, text by name (rosbag2's custom data). They are
+            written at once, and again as they are then when the bag is closed.
+
+    Attributes:
+        facts: see above; may be added to until the bag is closed.
 
     Raises:
-        InputError: the folder exists and holds something, or cannot be made.
+        InputError: the folder exists and holds something, or cannot be made. From any method: the
+            disk is full; what was flushed before stays readable.
     """
 
     def __init__(
@@ -50,8 +57,10 @@ class BagWriter:
         compression: Compression = "zstd",
         flush_interval_s: float = 0.5,
         name: str = "",
+        facts: dict[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
+        self.facts = dict(facts or {})
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(
                 f"{self.path} exists already; a bag is written into a new folder, so give another "
@@ -60,7 +69,10 @@ class BagWriter:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._file = McapFile(
-                self.path / f"{name or self.path.name}_0.mcap", compression, flush_interval_s
+                self.path / f"{name or self.path.name}_0.mcap",
+                compression,
+                flush_interval_s,
+                facts=self.facts,
             )
         except OSError as error:
             raise InputError(
@@ -78,8 +90,12 @@ class BagWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # What was recorded before an error is worth keeping.
-        self.close()
+        # What was recorded before an error is worth keeping, and the first error worth telling.
+        if isinstance(error, InputError):
+            with suppress(InputError):
+                self.close()
+        else:
+            self.close()
 
     def add_topic(self, topic: str, typename: str, qos: Qos = DEFAULT) -> None:
         """Announce a topic before its first message.
@@ -112,17 +128,33 @@ class BagWriter:
         """Append serialised bytes, as `rclpy`'s raw subscriptions deliver them."""
         if self._file.type_of(topic) != typename:
             self.add_topic(topic, typename, qos)
-        self._file.write(topic, cdr, stamp_ns)
+        with self._on_disk():
+            self._file.write(topic, cdr, stamp_ns)
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system."""
-        self._file.flush()
+        with self._on_disk():
+            self._file.flush()
 
     def close(self) -> None:
         """Write the index and metadata.yaml; a second call does nothing."""
         if not self._closed:
             self._closed = True
-            write_metadata(self.path, [self._file.finish()])
+            with self._on_disk():
+                write_metadata(self.path, [self._file.finish(self.facts)], self.facts)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Nothing more is written behind the record that did not fit: it would be misread.
+            self._closed = True
+            self._file.abandon()
+            raise InputError(
+                f"The bag {self.path} cannot be written on ({error.strerror}); what was recorded "
+                "until then stays readable, so make room and record again."
+            ) from error
 
 
 class BagReader:
@@ -133,18 +165,25 @@ class BagReader:
         files: its storage files, oldest first.
         recovered: the bag lacks its index (its recorder was killed), so it was scanned.
         damaged: number of chunks left out of a scanned bag as their checksum does not fit.
+        facts: about the recording as a whole, text by name (rosbag2's custom data).
+
+    Args:
+        path: of the bag.
+        scan: read MCAP files without their index: slower to open, but damaged chunks are left out
+            and counted instead of refused.
 
     Raises:
         InputError: there is no bag, or it cannot be read.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, scan: bool = False) -> None:
         self.path = Path(path)
-        self._source: Source = open_source(self.path)
+        self._source: Source = open_source(self.path, scan)
         self._decode = Decoder(self._source.topics)
         self.files = self._source.files
         self.recovered = self._source.recovered
         self.damaged = self._source.damaged
+        self.facts = self._source.facts
 
     def __enter__(self) -> BagReader:
         return self

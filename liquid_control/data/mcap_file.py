@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -15,8 +16,10 @@ from liquid_control.data.messages import STORE
 from liquid_control.data.metadata import FileSummary, Topic, bag_information
 from liquid_control.errors import InputError
 
-__all__ = ["Compression", "McapFile", "standard_topic"]
+__all__ = ["FACTS", "Compression", "McapFile", "standard_topic"]
 
+# Name of the metadata record that holds the facts about a recording, also of a killed one.
+FACTS = "liquid_control"
 Compression = Literal["zstd", "lz4", ""]
 _COMPRESSION = {
     "zstd": CompressionType.ZSTD,
@@ -49,14 +52,22 @@ class McapFile:
         compression: of the chunks.
         flush_interval_s: longest time between two flushes while messages come [s].
         name: the file's name in metadata, if it will be renamed.
+        facts: about the recording, written first so that a killed recorder leaves them too.
     """
 
     def __init__(
-        self, path: Path, compression: Compression, flush_interval_s: float, name: str = ""
+        self,
+        path: Path,
+        compression: Compression,
+        flush_interval_s: float,
+        name: str = "",
+        facts: dict[str, str] | None = None,
     ) -> None:
         self._file = path.open("xb")
         self._writer = Writer(self._file, compression=_COMPRESSION[compression])
         self._writer.start(profile="ros2", library="liquid_control")
+        if facts:
+            self._writer.add_metadata(FACTS, facts)
         self._file.flush()
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
@@ -126,15 +137,22 @@ class McapFile:
         self._writer.flush()
         self._flushed_at = time.monotonic()
 
-    def finish(self) -> FileSummary:
-        """Write the index, close the file and tell what it holds."""
+    def abandon(self) -> None:
+        """Close the file as it is: what was flushed stays readable without an index."""
+        # Closing writes what is left in the buffer, which a full disk refuses once more.
+        with suppress(OSError):
+            self._file.close()
+
+    def finish(self, facts: dict[str, str] | None = None) -> FileSummary:
+        """Write the index and `facts`, close the file and tell what it holds."""
         topics = {
             name: replace(topic, count=self._counts[name]) for name, topic in self._topics.items()
         }
         summary = FileSummary(self._name, self._first or 0, self._last, topics)
         # Lets `ros2 bag` open the file without its folder.
         self._writer.add_metadata(
-            "rosbag2", {"serialized_metadata": qos_profiles.yaml(bag_information([summary]))}
+            "rosbag2",
+            {"serialized_metadata": qos_profiles.yaml(bag_information([summary], facts))},
         )
         self._writer.finish()
         self._file.close()

@@ -6,7 +6,7 @@ recorder and the report agree on them with no ROS installed. Stamps are integers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,11 +19,13 @@ from liquid_control.errors import InputError
 
 __all__ = [
     "STORE",
+    "camera_info",
     "compressed_image",
     "decode_image",
     "deserialize",
     "header",
     "image",
+    "jpeg_image",
     "named_vector",
     "odometry",
     "path",
@@ -129,6 +131,47 @@ def png_image(array: np.ndarray, stamp_ns: int, frame_id: str = "camera") -> Any
     return compressed_image(data, stamp_ns, frame_id, format="png")
 
 
+def jpeg_image(
+    array: np.ndarray, stamp_ns: int, frame_id: str = "camera", quality: int = 95
+) -> Any:
+    """A sensor_msgs/CompressedImage that holds uint8 RGB `array` as JPEG of `quality` 1 to 100."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(array, cv2.COLOR_RGB2BGR), settings)
+    if not ok:
+        raise InputError(
+            f"A frame of {array.dtype} {array.shape} cannot be written as JPEG; expected uint8 RGB."
+        )
+    return compressed_image(data, stamp_ns, frame_id, format="jpeg")
+
+
+def camera_info(intrinsics: Mapping[str, Any], stamp_ns: int, frame_id: str = "camera") -> Any:
+    """A sensor_msgs/CameraInfo of a pinhole camera with the lens model "plumb_bob".
+
+    Args:
+        intrinsics: width, height [px], focal lengths fx, fy [px], principal point cx, cy [px] and
+            distortion (k1, k2, p1, p2, k3).
+        stamp_ns: of the frame [ns].
+        frame_id: of the frame.
+    """
+    fx, fy, cx, cy = (float(intrinsics[name]) for name in ("fx", "fy", "cx", "cy"))
+    matrix = np.array([[fx, 0, cx, 0], [0, fy, cy, 0], [0, 0, 1, 0]])
+    return _TYPES["sensor_msgs/msg/CameraInfo"](
+        header=header(stamp_ns, frame_id),
+        height=int(intrinsics["height"]),
+        width=int(intrinsics["width"]),
+        distortion_model="plumb_bob",
+        d=np.asarray(intrinsics["distortion"], np.float64),
+        k=matrix[:, :3].reshape(-1),
+        r=np.eye(3).reshape(-1),
+        p=matrix.reshape(-1),
+        binning_x=0,
+        binning_y=0,
+        roi=_TYPES["sensor_msgs/msg/RegionOfInterest"](
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+        ),
+    )
+
+
 def decode_image(message: Any) -> np.ndarray:
     """uint8 RGB (rows, columns, 3) of an Image or CompressedImage, also of rclpy's.
 
@@ -209,16 +252,26 @@ def odometry(
     stamp_ns: int,
     frame_id: str = "odom",
     child_frame_id: str = "base_link",
+    *,
+    z: float = 0.0,
+    roll: float = 0.0,
+    pitch: float = 0.0,
+    vy: float = 0.0,
+    vz: float = 0.0,
 ) -> Any:
-    """A nav_msgs/Odometry of a pose in the plane [m, rad] and its twist [m/s, rad/s]."""
+    """A nav_msgs/Odometry of a pose [m, rad] and its twist in the body's frame [m/s, rad/s].
+
+    `speed` is the velocity forward; `roll`, `pitch` and `yaw` turn about x, y and z in this order
+    (REP-103: about fixed axes).
+    """
     return _TYPES["nav_msgs/msg/Odometry"](
         header=header(stamp_ns, frame_id),
         child_frame_id=child_frame_id,
         pose=_TYPES["geometry_msgs/msg/PoseWithCovariance"](
-            pose=_pose(x, y, yaw), covariance=np.zeros(36)
+            pose=_pose(x, y, yaw, z, roll, pitch), covariance=np.zeros(36)
         ),
         twist=_TYPES["geometry_msgs/msg/TwistWithCovariance"](
-            twist=_twist(speed, yaw_rate), covariance=np.zeros(36)
+            twist=_twist(speed, yaw_rate, vy, vz), covariance=np.zeros(36)
         ),
     )
 
@@ -253,16 +306,22 @@ def _vector(x: float, y: float, z: float) -> Any:
     return _TYPES["geometry_msgs/msg/Vector3"](x=float(x), y=float(y), z=float(z))
 
 
-def _twist(speed: float, yaw_rate: float) -> Any:
+def _twist(speed: float, yaw_rate: float, vy: float = 0.0, vz: float = 0.0) -> Any:
     return _TYPES["geometry_msgs/msg/Twist"](
-        linear=_vector(speed, 0, 0), angular=_vector(0, 0, yaw_rate)
+        linear=_vector(speed, vy, vz), angular=_vector(0, 0, yaw_rate)
     )
 
 
-def _pose(x: float, y: float, yaw: float) -> Any:
+def _pose(
+    x: float, y: float, yaw: float, z: float = 0.0, roll: float = 0.0, pitch: float = 0.0
+) -> Any:
+    (sr, sp, sy), (cr, cp, cy) = (f(np.array([roll, pitch, yaw]) / 2) for f in (np.sin, np.cos))
     return _TYPES["geometry_msgs/msg/Pose"](
-        position=_TYPES["geometry_msgs/msg/Point"](x=float(x), y=float(y), z=0.0),
+        position=_TYPES["geometry_msgs/msg/Point"](x=float(x), y=float(y), z=float(z)),
         orientation=_TYPES["geometry_msgs/msg/Quaternion"](
-            x=0.0, y=0.0, z=float(np.sin(yaw / 2)), w=float(np.cos(yaw / 2))
+            x=float(sr * cp * cy - cr * sp * sy),
+            y=float(cr * sp * cy + sr * cp * sy),
+            z=float(cr * cp * sy - sr * sp * cy),
+            w=float(cr * cp * cy + sr * sp * sy),
         ),
     )

@@ -51,8 +51,13 @@ class FileSummary:
         return sum(topic.count for topic in self.topics.values())
 
 
-def bag_information(files: list[FileSummary]) -> dict:
-    """The content of `rosbag2_bagfile_information` for the files of one bag, oldest first."""
+def bag_information(files: list[FileSummary], facts: dict[str, str] | None = None) -> dict:
+    """The content of `rosbag2_bagfile_information` for the files of one bag, oldest first.
+
+    Args:
+        files: what each storage file holds.
+        facts: about the recording as a whole; rosbag2 calls them custom data.
+    """
     topics: dict[str, Topic] = {}
     for file in files:
         for topic in file.topics.values():
@@ -87,14 +92,16 @@ def bag_information(files: list[FileSummary]) -> dict:
         "files": [
             {"path": file.name, **_span(file.first, file.last, file.count)} for file in files
         ],
-        "custom_data": None,
+        "custom_data": dict(facts) if facts else None,
         "ros_distro": "kilted",
     }
 
 
-def write_metadata(folder: Path, files: list[FileSummary]) -> None:
-    """Write `folder`/metadata.yaml in one step."""
-    text = qos_profiles.yaml({"rosbag2_bagfile_information": bag_information(files)})
+def write_metadata(
+    folder: Path, files: list[FileSummary], facts: dict[str, str] | None = None
+) -> None:
+    """Write `folder`/metadata.yaml in one step; see `bag_information`."""
+    text = qos_profiles.yaml({"rosbag2_bagfile_information": bag_information(files, facts)})
     replace_file(folder / "metadata.yaml", text)
 
 

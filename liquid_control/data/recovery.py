@@ -18,7 +18,7 @@ import zstandard
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Message, Schema
+from mcap.records import Channel, Chunk, Message, Metadata, Schema
 from mcap.stream_reader import CRCValidationError, breakup_chunk
 
 from liquid_control.errors import InputError
@@ -27,6 +27,7 @@ __all__ = ["MAGIC", "RecoveredMessage", "UnfinishedMcap", "is_finished"]
 
 MAGIC = b"\x89MCAP0\r\n"
 _PREFIX = struct.Struct("<BQ")
+_READ = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK, Opcode.METADATA)
 # What reading a damaged record raises; the last come from lengths and texts that make no sense.
 _DAMAGE = (
     CRCValidationError,
@@ -80,6 +81,7 @@ class UnfinishedMcap:
         channels: (file, id) -> channel.
         schemas: (file, id) -> schema.
         counts: (file, channel id) -> number of readable messages.
+        metadata: name -> content of metadata records; of one name the last.
         damaged: number of chunks left out as they do not match their checksum.
 
     Raises:
@@ -91,6 +93,7 @@ class UnfinishedMcap:
         self.channels: dict[tuple[int, int], Channel] = {}
         self.schemas: dict[tuple[int, int], Schema] = {}
         self.counts: dict[tuple[int, int], int] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
         self.damaged = 0
         self._blocks: list[_Block] = []
         for number, path in enumerate(paths):
@@ -137,7 +140,7 @@ class UnfinishedMcap:
             # A record that runs past the end was being written when the recorder died.
             if opcode in (0, Opcode.DATA_END, Opcode.FOOTER) or offset + 9 + length > size:
                 return
-            if opcode in (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK):
+            if opcode in _READ:
                 self._index(number, offset, opcode, length, file.read(length))
             else:
                 file.seek(length, 1)
@@ -156,6 +159,8 @@ class UnfinishedMcap:
             elif isinstance(record, Message):
                 key = (number, record.channel_id)
                 self.counts[key] = self.counts.get(key, 0) + 1
+            elif isinstance(record, Metadata):
+                self.metadata[record.name] = record.metadata
         if opcode in (Opcode.CHUNK, Opcode.MESSAGE):
             self._blocks.append(_Block(start_time, number, offset + 9, length, opcode))
 
@@ -178,4 +183,5 @@ def _parse(opcode: int, length: int, body: bytes) -> tuple[list, int]:
     if opcode == Opcode.MESSAGE:
         message = Message.read(stream, length)
         return [message], message.log_time
-    return [(Schema if opcode == Opcode.SCHEMA else Channel).read(stream)], 0
+    kinds = {Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel, Opcode.METADATA: Metadata}
+    return [kinds[opcode].read(stream)], 0

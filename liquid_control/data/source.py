@@ -20,8 +20,11 @@ from rosbags.typesys import (
     get_types_from_msg,
     get_typestore,
 )
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from liquid_control.data import qos as qos_profiles
+from liquid_control.data.mcap_file import FACTS
 from liquid_control.data.messages import STORE, deserialize
 from liquid_control.data.metadata import Topic
 from liquid_control.data.recovery import UnfinishedMcap
@@ -54,14 +57,19 @@ class Source(Protocol):
     recovered: bool
     damaged: int
     topics: list[Topic]
+    facts: dict[str, str]
 
     def raw_messages(self, topics: set[str] | None) -> Iterator[tuple[str, str, int, bytes]]: ...
 
     def close(self) -> None: ...
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, scan: bool = False) -> Source:
     """Open a bag folder or storage file.
+
+    Args:
+        path: of the bag.
+        scan: read MCAP files without their index, which leaves damaged chunks out.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -73,6 +81,8 @@ def open_source(path: Path) -> Source:
         raise InputError(
             f"{path} holds no bag (no .mcap or .db3 file); give the folder of a rosbag2 recording."
         )
+    if scan and all(file.suffix == ".mcap" for file in files):
+        return Scanned(files)
     whole = path.is_file() or (path / "metadata.yaml").exists()
     target = path if whole else files[0] if len(files) == 1 else None
     reason = "metadata.yaml is missing"
@@ -199,6 +209,9 @@ class _Whole:
             )
             for connection in self._connections
         ]
+        # A storage file that is opened without its folder has no such description.
+        described = getattr(self._reader.storage, "metadata", None)
+        self.facts = dict((described and described.custom) or {})
 
     def raw_messages(self, topics: set[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
         wanted = [x for x in self._connections if topics is None or x.topic in topics]
@@ -210,8 +223,7 @@ class _Whole:
         except _DAMAGE as error:
             raise InputError(
                 f"The bag {self._path} is damaged ({_one_line(error)}); keep what is whole with "
-                '`python -c "from liquid_control.data.bag import repair; '
-                f"repair('{self._path}')\"`."
+                f"`liquid-control data repair {self._path}`."
             ) from error
 
     def close(self) -> None:
@@ -228,6 +240,7 @@ class Scanned:
         self.files = files
         self._scan = UnfinishedMcap(files)
         self.damaged = self._scan.damaged
+        self.facts = self._facts()
         found: dict[str, Topic] = {}
         for key, channel in self._scan.channels.items():
             schema = self._scan.schemas.get((key[0], channel.schema_id))
@@ -265,3 +278,17 @@ class Scanned:
 
     def close(self) -> None:
         """Nothing stays open between reads."""
+
+    def _facts(self) -> dict[str, str]:
+        """What the recorder said at the end, else at the beginning."""
+        text = self._scan.metadata.get("rosbag2", {}).get("serialized_metadata", "")
+        try:
+            information = YAML(typ="safe").load(text) or {}
+            # Other recorders wrap it as metadata.yaml does.
+            information = information.get("rosbag2_bagfile_information", information)
+            if text:
+                return dict(information.get("custom_data") or {})
+        except (YAMLError, AttributeError, TypeError, ValueError):
+            # A damaged description costs no message.
+            pass
+        return dict(self._scan.metadata.get(FACTS, {}))
