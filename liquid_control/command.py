@@ -16,6 +16,10 @@ __all__ = [
     "SPEED",
     "STEERING",
     "THROTTLE",
+    "VX",
+    "VY",
+    "VZ",
+    "YAW_RATE",
     "CommandSpec",
     "Output",
     "curvature_from_wheel_angle",
@@ -47,6 +51,11 @@ SPEED = Output("speed", "m/s", 0.0, 15.0)
 # A recording without metric geometry (a Donkeycar tub): the share of full lock, left positive.
 STEERING = Output("steering", "1", -1.0, 1.0)
 THROTTLE = Output("throttle", "1", -1.0, 1.0)
+# A drone: velocity in its yaw-aligned frame (forward, left, up) and yaw rate.
+VX = Output("vx", "m/s", -4.0, 4.0)
+VY = Output("vy", "m/s", -3.0, 3.0)
+VZ = Output("vz", "m/s", -2.0, 2.0)
+YAW_RATE = Output("yaw_rate", "rad/s", -1.5, 1.5)
 
 
 @dataclass(frozen=True)
