@@ -139,6 +139,7 @@ def summarise(episodes: list[Episode]) -> dict:
             "speed",
             "steering_rate",
             "reward",
+            "success",
         )
         if np.all(np.isfinite(values := np.array([getattr(e, name) for e in episodes], float)))
     }
@@ -182,7 +183,12 @@ def _resume(output: Path, settings: dict) -> dict[int, Episode]:
                 "--output or remove it."
             )
         kinds = {field.name: field.type for field in fields(Episode)}
-        convert = {"int": int, "float": float, "bool": lambda text: text == "True"}
+        convert = {
+            "int": int,
+            "float": float,
+            "bool": lambda text: text == "True",
+            "float | None": lambda text: float(text) if text not in ("", "None") else None,
+        }
         with table.open(newline="") as file:
             # A killed run may have left half a row.
             rows = [row for row in csv.DictReader(file) if None not in row.values()]

@@ -1,12 +1,18 @@
 """The closed loop, once: a pilot, a world, seeds, perturbations, workers.
 
 Recording, DAgger, early stopping and evaluation all call it, so a crash means the same everywhere.
-`pilots` say who drives, `episode` runs one episode, `workers` runs many in parallel, and `record`
-keeps them as bags.
+`pilots` say who drives, `episode` runs one episode, `workers` runs many in parallel, `dart`
+measures the noise that recovery is learned from, and `record` keeps episodes as bags.
 """
 
 from liquid_control.rollout.episode import Episode, Moment, run_episode
-from liquid_control.rollout.pilots import Disturbed, ExpertPilot, Pilot, PolicyPilot
+from liquid_control.rollout.pilots import (
+    Disturbed,
+    ExpertPilot,
+    NoiseInjected,
+    Pilot,
+    PolicyPilot,
+)
 from liquid_control.rollout.workers import check_world, in_parallel, make_world
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "Episode",
     "ExpertPilot",
     "Moment",
+    "NoiseInjected",
     "Pilot",
     "PolicyPilot",
     "check_world",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ class Episode:
         seed: of the world.
         seconds: driven [s].
         distance: along the road [m].
-        crashed: the world ended the episode (it terminated, not truncated).
+        crashed: the world ended the episode (it terminated, not truncated) without success.
         lane_departures: how often the body came over a line of its lane.
         lateral_error: mean absolute [m].
         lateral_error_max: largest absolute [m].
@@ -47,6 +48,7 @@ class Episode:
         speed: mean [m/s].
         steering_rate: mean absolute change of the first output per second [unit/s].
         reward: sum.
+        success: 1 or 0, whether the world's task was done; None where the world has no such end.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class Episode:
     speed: float
     steering_rate: float
     reward: float
+    success: float | None = None
 
 
 def run_episode(
@@ -69,6 +72,7 @@ def run_episode(
     noise: float = 0.0,
     options: dict | None = None,
     on_moment: Callable[[Moment], None] | None = None,
+    seconds: float | None = None,
 ) -> Episode:
     """Drive one episode to its end.
 
@@ -78,13 +82,15 @@ def run_episode(
         noise: variance of Gaussian noise on the frames, on the scale [0, 1].
         options: for the world's `reset`.
         on_moment: called with every frame and the action that answered it.
+        seconds: end the episode after this time, if the world has not [s].
     """
+    limit = math.inf if seconds is None else max(1, round(seconds * env.metadata["render_fps"]))
     rate = env.metadata["render_fps"]
     rng = np.random.default_rng(seed)
     frame, info = env.reset(seed=seed, options=options)
     pilot.reset(env, seed)
     infos, actions, reward, steps, terminated, truncated = [], [], 0.0, 0, False, False
-    while not (terminated or truncated):
+    while not (terminated or truncated) and steps < limit:
         frame = gaussian(frame, noise, rng)
         action = pilot.act(env, frame, 1 / rate)
         if on_moment is not None:
@@ -97,12 +103,13 @@ def run_episode(
     def column(name: str) -> np.ndarray:
         return np.array([info.get(name, np.nan) for info in infos], float)
 
+    success = infos[-1].get("success")
     lateral, departed = np.abs(column("lateral_error")), column("lane_departure") > 0
     return Episode(
         seed=seed,
         seconds=steps / rate,
         distance=float(column("distance")[-1]),
-        crashed=terminated,
+        crashed=bool(terminated) and success != 1,
         lane_departures=int(departed[0] + np.sum(departed[1:] & ~departed[:-1])),
         lateral_error=float(lateral.mean()),
         lateral_error_max=float(lateral.max()),
@@ -110,4 +117,5 @@ def run_episode(
         speed=float(column("speed").mean()),
         steering_rate=float(np.abs(np.diff(actions)).mean() * rate) if steps > 1 else 0.0,
         reward=reward,
+        success=None if success is None else float(success),
     )

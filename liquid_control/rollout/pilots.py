@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import gymnasium
 import numpy as np
 
+from liquid_control.command import CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.policy import Driver, Policy
 
-__all__ = ["Disturbed", "ExpertPilot", "Pilot", "PolicyPilot"]
+__all__ = [
+    "Disturbed",
+    "ExpertPilot",
+    "NoiseInjected",
+    "Pilot",
+    "PolicyPilot",
+    "chosen_outputs",
+    "has_expert",
+]
 
 
 class Pilot(Protocol):
@@ -23,11 +33,16 @@ class Pilot(Protocol):
         """The action, in terms of `env.unwrapped.command`, `elapsed` [s] after the frame before."""
 
 
+def has_expert(env: gymnasium.Env) -> bool:
+    """Whether the world can say what an expert would do."""
+    return hasattr(env.unwrapped, "expert_action")
+
+
 class ExpertPilot:
     """The world's own privileged expert."""
 
     def reset(self, env: gymnasium.Env, seed: int) -> None:
-        if not hasattr(env.unwrapped, "expert_action"):
+        if not has_expert(env):
             raise InputError(
                 f"The world {env.spec.id if env.spec else env} has no expert (`expert_action`); "
                 "choose a world of liquid_control, or drive with a trained model."
@@ -41,6 +56,9 @@ class PolicyPilot:
     """A trained policy. Outputs of the world that it does not have come from the world's default.
 
     A policy that only steers drives at the world's cruising speed.
+
+    Attributes:
+        given: bool (outputs,), which outputs of the world come from the policy; set by `reset`.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -56,8 +74,10 @@ class PolicyPilot:
                 "that was trained for this world."
             )
         self._places = [wanted.index(name) for name in self._names]
+        self.given = np.isin(wanted, self._names)
         self._action = np.array(
-            [env.unwrapped.cruise if name == "speed" else 0.0 for name in wanted], np.float32
+            [getattr(env.unwrapped, "cruise", 0.0) if name == "speed" else 0.0 for name in wanted],
+            np.float32,
         )
         self._driver.reset()
 
@@ -67,33 +87,81 @@ class PolicyPilot:
         return action
 
 
+def chosen_outputs(command: CommandSpec, names: Sequence[str]) -> list[int]:
+    """Indexes of outputs of a world's command: the first one by default, ("all",) for every one.
+
+    Raises:
+        InputError: the command has no output of a name.
+    """
+    if not names:
+        return [0]
+    if tuple(names) == ("all",):
+        return list(range(len(command)))
+    if unknown := [name for name in names if name not in command.names]:
+        raise InputError(
+            f"The world's command has no output {', '.join(unknown)}; choose among "
+            f"{', '.join(command.names)}, or all."
+        )
+    return [command.names.index(name) for name in names]
+
+
 class Disturbed:
-    """A pilot into whose steering somebody pulls now and then, so that recoveries are recorded.
+    """A pilot into whose commands somebody pulls now and then, so that recoveries are recorded.
 
     In the spirit of DART (Laskey et al., CoRL 2017), but in pulses: noise that changes with every
     frame averages out before a car has moved.
 
     Args:
         pilot: who drives otherwise.
-        strength: largest pull as a share of the first output's upper limit.
+        strength: largest pull as a share of half an output's range.
+        outputs: names of the outputs that are pulled; the first one by default, ("all",) for all.
     """
 
-    def __init__(self, pilot: Pilot, strength: float = 0.5) -> None:
-        self._pilot, self._strength = pilot, strength
+    def __init__(self, pilot: Pilot, strength: float = 0.5, outputs: Sequence[str] = ()) -> None:
+        self._pilot, self._strength, self._outputs = pilot, strength, outputs
 
     def reset(self, env: gymnasium.Env, seed: int) -> None:
         self._pilot.reset(env, seed)
+        command = env.unwrapped.command
+        self._places = chosen_outputs(command, self._outputs)
+        self._limits = self._strength * (command.high - command.low)[self._places] / 2
         # Not the stream of the frames' noise, which starts from the seed alone.
         self._rng = np.random.default_rng([seed, 1])
-        self._left, self._pull = self._rng.uniform(0.5, 3.0), 0.0
+        self._left, self._pull = self._rng.uniform(0.5, 3.0), np.zeros(len(self._places))
 
     def act(self, env: gymnasium.Env, frame: np.ndarray, elapsed: float) -> np.ndarray:
         action = np.array(self._pilot.act(env, frame, elapsed))
         self._left -= elapsed
         if self._left <= 0:
-            pulling = self._pull == 0.0
+            pulling = not self._pull.any()
             self._left = self._rng.uniform(0.3, 1.0) if pulling else self._rng.uniform(0.7, 3.5)
-            limit = self._strength * env.unwrapped.command.high[0]
-            self._pull = self._rng.uniform(-limit, limit) if pulling else 0.0
-        action[0] += self._pull
+            self._pull = self._rng.uniform(-self._limits, self._limits) * pulling
+        action[self._places] += self._pull
         return env.unwrapped.command.clip(action)
+
+
+class NoiseInjected:
+    """A pilot whose every command carries Gaussian noise N(0, covariance), as in DART.
+
+    Laskey et al., "DART: Noise Injection for Robust Imitation Learning", CoRL 2017: the supervisor
+    drives with noise that looks like the robot's error, so that it is recorded how to make up for
+    such errors. `dart.covariance` estimates the covariance.
+
+    Args:
+        pilot: who drives otherwise.
+        covariance: (outputs, outputs) of the world's command, in the outputs' units.
+    """
+
+    def __init__(self, pilot: Pilot, covariance: np.ndarray) -> None:
+        self._pilot = pilot
+        # A root of the covariance, which may be singular: an output without error gets no noise.
+        variances, axes = np.linalg.eigh(np.asarray(covariance, float))
+        self._root = axes * np.sqrt(np.clip(variances, 0, None))
+
+    def reset(self, env: gymnasium.Env, seed: int) -> None:
+        self._pilot.reset(env, seed)
+        self._rng = np.random.default_rng([seed, 3])
+
+    def act(self, env: gymnasium.Env, frame: np.ndarray, elapsed: float) -> np.ndarray:
+        noise = self._root @ self._rng.standard_normal(len(self._root))
+        return env.unwrapped.command.clip(self._pilot.act(env, frame, elapsed) + noise)

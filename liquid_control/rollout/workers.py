@@ -2,45 +2,84 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
 
 import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
 
-__all__ = ["check_world", "in_parallel", "make_world"]
+__all__ = ["check_world", "in_parallel", "make_world", "split_options"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+_NAMESPACE = "liquid_control/"
+# How soon a worker notices that the process that started it was killed [s].
+_WATCH_S = 0.5
+
 
 def make_world(world: str, **options) -> gymnasium.Env:
-    """`gymnasium.make` for the worlds of liquid_control, with a clear answer to other names.
+    """`gymnasium.make` for worlds that follow liquid_control's protocol.
+
+    Args:
+        world: one of liquid_control's, or "module:Name-v0" for one that `module` registers.
+        options: for the world's constructor.
 
     Raises:
-        InputError: no such world; the known ones are named.
+        InputError: no such world, which names the known ones, or one that does not say what its
+            actions mean.
     """
-    known = [name for name in gymnasium.registry if name.startswith("liquid_control/")]
-    if world not in known:
+    env = gymnasium.make(_name(world), **options)
+    if not hasattr(env.unwrapped, "command"):
+        env.close()
         raise InputError(
-            f"No world {world!r}: expected one that says what its actions mean and has an expert, "
-            f"{', '.join(known)}; choose one of these."
+            f"The world {world} does not say what its actions mean: expected an attribute "
+            "`command` (liquid_control.command.CommandSpec); add one."
         )
-    return gymnasium.make(world, **options)
+    return env
 
 
-def check_world(world: str, **options) -> None:
+def split_options(world: str, options: dict) -> tuple[dict, dict]:
+    """Which of a world's options its constructor takes, and which are left for its `reset`.
+
+    Raises:
+        InputError: no such world.
+    """
+    entry = gymnasium.spec(_name(world)).entry_point
+    creator = entry if callable(entry) else load_env_creator(entry)
+    parameters = inspect.signature(creator).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return dict(options), {}
+    names = {parameter.name for parameter in parameters}
+    made = {name: value for name, value in options.items() if name in names}
+    return made, {name: value for name, value in options.items() if name not in names}
+
+
+def check_world(world: str, reset: dict | None = None, **options) -> None:
     """Make a world and draw its first frame, before anything is written for it.
 
+    Args:
+        world: see `make_world`.
+        reset: options for its `reset`.
+        options: for its constructor.
+
     Raises:
-        InputError: no such world, or no OpenGL.
+        InputError: no such world, an option that it refuses, or no OpenGL.
     """
     env = make_world(world, **options)
-    env.reset(seed=0)
+    env.reset(seed=0, options=reset)
     env.close()
 
 
@@ -52,6 +91,9 @@ def in_parallel(
     `function` is pickled once a job; what is costly to make (a world, a policy) it caches per
     process. With one worker it runs in this process. Torch uses one thread in each worker: the
     results must not depend on how many there are.
+
+    On Ctrl-C or an error the running jobs end by SystemExit, so that their `finally` blocks run;
+    the same when this process is killed.
 
     Raises:
         InputError: `workers` is below 1. Whatever `function` raises.
@@ -65,17 +107,79 @@ def in_parallel(
         return
     # A forked child would share the parent's OpenGL and thread state.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-        futures = {pool.submit(function, job): job for job in jobs}
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, context, _start_worker, (stop,)) as pool:
+        futures = {pool.submit(partial(_run, function), job): job for job in jobs}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BaseException:
+            stop.set()
+            raise
         finally:
-            # On Ctrl-C or an error, what has not begun is not begun any more.
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _name(world: str) -> str:
+    """The Gymnasium name of a world, whose module is imported if it is given."""
+    module, _, name = world.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise InputError(
+                f"The module {module!r} of the world {world!r} cannot be imported ({error}); "
+                "check its name and PYTHONPATH."
+            ) from error
+    known = [name for name in gymnasium.registry if name.startswith(_NAMESPACE)]
+    if name not in (gymnasium.registry if module else known):
+        raise InputError(
+            f"No world {world!r}: expected one that says what its actions mean and has an expert, "
+            f"{', '.join(known)}; choose one of these."
+        )
+    return name
 
 
 def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+# In a worker process only: set once it shall stop, so that no further job begins.
+_stopping = threading.Event()
+
+
+def _start_worker(stop: Event) -> None:
+    # Ctrl-C reaches every process of a terminal; the parent decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_watch, args=(stop,), daemon=True).start()
+    _one_thread()
+
+
+def _watch(stop: Event) -> None:
+    """Interrupt the worker's job when the parent says so or is gone."""
+    parent = multiprocessing.parent_process()
+    while not stop.wait(_WATCH_S) and parent.is_alive():
+        pass
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+
+def _leave(*_: object) -> None:
+    # Once: a job that is closing its files must not be interrupted again.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _stopping.set()
+    raise SystemExit(143)
+
+
+def _run(function: Callable[[Job], Result], job: Job) -> Result:
+    if _stopping.is_set():
+        raise SystemExit(143)
+    try:
+        return function(job)
+    except SystemExit:
+        # Nobody would fetch the result, and the pool's worker would wait for jobs for ever.
+        if not multiprocessing.parent_process().is_alive():
+            os._exit(143)
+        raise
