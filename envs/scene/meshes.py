@@ -181,6 +181,6 @@ def solids(corners: np.ndarray, sides: Area | np.ndarray, top: Area | np.ndarray
     u0, v0, u1, v1 = np.moveaxis(areas, -1, 0)
     texcoords = np.stack([np.stack([u0, u1, u1, u0], -1), np.stack([v0, v0, v1, v1], -1)], -1)
     first = (np.arange(count * 5) * 4)[:, None]
-    faces = np.concatenate([[*first, 0, 1, 2], [*first, 0, 2, 3]])
+    faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
     normals = np.broadcast_to(normal[:, :, None], vertices.shape)
     return Patch(vertices.reshape(-1, 3), normals.reshape(-1, 3), texcoords.reshape(-1, 2), faces)
