@@ -168,7 +168,8 @@ class Road:
         samples = np.column_stack([self.centre, self.heading, self.curvature])
         if self.closed:
             turn = 2 * np.pi * round(float(self.heading[-1] - self.heading[0]) / (2 * np.pi))
-            samples = np.concatenate([samples, samples[:1] + [0.0, 0.0, turn, 0.0]])
+            again = samples[0] + np.array([0.0, 0.0, turn, 0.0])
+            samples = np.vstack([samples, again])
         return samples
 
 

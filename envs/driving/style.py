@@ -79,8 +79,9 @@ class RoadStyle:
         if self.half_width * self.max_curvature > FOLD:
             raise InputError(
                 f"A road {2 * self.half_width:.4g} m wide needs curves of at least "
-                f"{self.half_width / FOLD:.4g} m radius, got max_curvature {self.max_curvature:.4g} "
-                f"1/m ({1 / self.max_curvature:.4g} m); make it narrower or its curves wider."
+                f"{self.half_width / FOLD:.4g} m radius, got {1 / self.max_curvature:.4g} m "
+                f"(max_curvature {self.max_curvature:.4g} 1/m); make it narrower or its curves "
+                "wider."
             )
         if self.length < self.min_length:
             raise InputError(

@@ -13,11 +13,11 @@ from liquid_control.errors import InputError
 
 __all__ = ["MAX_SLOPE", "MIN_RADIUS", "Terrain", "draw", "flat"]
 
-WAVES = 5
+WAVES = 4
 WAVELENGTHS = 120.0, 500.0  # [m] at scale 1
 MAX_SLOPE = 0.10  # bound of the gradient's length at hills = 1
-# Vertical radii of curvature are at least this of curvature [m] at scale 1: slope times wave number, over all waves,
-# stays below MAX_SLOPE * 2 pi / 120 m.
+# The ground bends no more than this [m of vertical radius, at scale 1], since slope times wave
+# number, summed over the waves, stays below MAX_SLOPE * 2 pi / 120 m.
 MIN_RADIUS = WAVELENGTHS[0] / (2 * np.pi * MAX_SLOPE)
 
 
@@ -73,7 +73,7 @@ def draw(rng: np.random.Generator, hills: float, scale: float = 1.0) -> Terrain:
     # One direction in each sector: the slopes of all waves seldom add up the same way everywhere.
     direction = (np.arange(WAVES) + rng.uniform(0, 1, WAVES)) * np.pi / WAVES
     phase = rng.uniform(-np.pi, np.pi, WAVES)
-    share = rng.uniform(0.3, 1.0, WAVES)
+    share = rng.uniform(0.2, 1.0, WAVES)
     number = 2 * np.pi / length
     slope = hills * MAX_SLOPE * share / share.sum()
     wave = number[:, None] * np.stack([np.cos(direction), np.sin(direction)], -1)
