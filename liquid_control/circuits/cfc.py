@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from liquid_control.circuits import fused_cfc, fused_sequence
+from liquid_control.circuits import fused_cfc, fused_sample, fused_sequence
 from liquid_control.circuits.cfc_cells import ACTIVATIONS, MODES, DenseCell, WiredCell
-from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits.circuit import Circuit, State
 from liquid_control.circuits.memory import LongMemory
 from liquid_control.circuits.recipes import Recipe, wiring_of
+from liquid_control.circuits.snapshot import Snapshot
+from liquid_control.circuits.tracing import full_precision
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["CfC"]
@@ -91,8 +93,10 @@ class CfC(Circuit):
         else:
             self.cell = WiredCell(wiring, mode)
         self.memory = LongMemory(inputs, units) if mixed_memory else None
+        self._compilable = wiring is not None and not mixed_memory and mode != "pure"
         self.projection = None if proj_size is None else nn.Linear(read, proj_size)
         self._read_from = units - read
+        self._prepared = Snapshot(fused_cfc.NAMES, fused_cfc.prepared)
 
     def prepare(self) -> Any:
         """The cell's weights in the form in which it uses them; stale once a parameter changes."""
@@ -102,13 +106,28 @@ class CfC(Circuit):
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cell
-        plain = self.wiring is not None and self.memory is None
-        plain = plain and cell.closed_form.mode != "pure"
-        if plain and fused_sequence.applies(inputs, *state, elapsed, cell.bias):
+        if self._compilable and fused_sequence.applies(inputs, *state, elapsed, cell.bias):
             states = fused_cfc.solve(cell, inputs, *state, elapsed)
             # A copy, so that a caller who keeps the state does not keep the whole sequence.
             return self._read(None, (states,)), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)
+
+    def _step_compiled(
+        self, input: Tensor, state: State | None, elapsed: float | Tensor | None
+    ) -> tuple[Tensor, State] | None:
+        if not self._compilable:
+            return None
+        sample = fused_sample.sample(self, input, state, elapsed, self.wiring.motor)
+        prepared = None if sample is None else self._prepared.of(self)
+        if prepared is None:
+            return None
+        step = fused_sequence.compiled("fused_cfc_kernel").step
+        if not step(*sample.arguments, *prepared):
+            return None
+        if self.projection is None:
+            return sample.outputs, sample.states
+        with full_precision(input.device):
+            return self.projection(sample.outputs), sample.states
 
     def _drive(self, prepared: Any, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         memory = () if self.memory is None else (self.memory.drive(inputs),)

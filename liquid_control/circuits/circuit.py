@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from liquid_control.circuits import fused_sample
 from liquid_control.circuits.tracing import exporting, full_precision, traced
 
 __all__ = ["Circuit", "State"]
@@ -141,7 +142,12 @@ class Circuit(nn.Module):
             input: (batch, inputs), or (inputs,) without a batch.
             state: as in `forward`.
             elapsed: time since the sample before [s], finite and >= 0: a number or (batch,).
-            prepared: what `prepare` returned for the present parameters; saves computing it.
+            prepared: what `prepare` returned for the present parameters; saves computing it where
+                the step is not compiled.
+
+        Without gradients (`torch.no_grad`, `torch.inference_mode`), in float32 on a CPU and with
+        numba installed, an LTC with the fused solver and a wired CfC take a step in one compiled
+        call, which sees at once when a parameter changes.
 
         Returns:
             Outputs (batch, outputs) and the new state, both without the batch if the input had
@@ -151,6 +157,10 @@ class Circuit(nn.Module):
             ValueError: as `forward`.
         """
         _require_tensor(input)
+        if fused_sample.applies():
+            after = self._step_compiled(input, state, elapsed)
+            if after is not None:
+                return after
         batched = input.dim() == 2
         if input.dim() not in (1, 2) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
             raise ValueError(
@@ -169,6 +179,12 @@ class Circuit(nn.Module):
             parts = self._move(prepared, parts, resting, *(drive[:, 0] for drive in drives))
             output = self._read(prepared, parts)
             return (output if batched else output[0]), self._whole(parts, batched)
+
+    def _step_compiled(
+        self, input: Tensor, state: State | None, elapsed: float | Tensor | None
+    ) -> tuple[Tensor, State] | None:
+        """As `step`, or None where that needs torch operations."""
+        return None
 
     def prepare(self) -> Any:
         """What the present parameters amount to, for a caller that steps often; may be None."""

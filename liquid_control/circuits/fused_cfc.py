@@ -14,9 +14,12 @@ from liquid_control.circuits.fused_sequence import compiled
 from liquid_control.circuits.wiring import Wiring
 
 if TYPE_CHECKING:
+    from liquid_control.circuits.cfc import CfC
     from liquid_control.circuits.cfc_cells import WiredCell
 
-__all__ = ["Index", "index", "solve"]
+__all__ = ["NAMES", "Index", "index", "prepared", "solve"]
+
+NAMES = ("cell.polarity", "cell.raw_weight", "cell.gate_weight", "cell.own_weight", "cell.bias")
 
 
 class Index(NamedTuple):
@@ -55,10 +58,23 @@ def solve(cell: WiredCell, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Te
 
     Arguments and gradients as `fused_sequence.solve`.
     """
-    currents = functional.softplus(cell.raw_weight) * cell.polarity
-    weights = torch.cat((torch.cat((currents, cell.gate_weight)), cell.own_weight), 1)
     no_gate = cell.closed_form.mode == "no_gate"
-    return _Solve.apply(inputs, state, elapsed, no_gate, cell.index, weights, cell.bias)
+    return _Solve.apply(inputs, state, elapsed, no_gate, cell.index, _weights(cell), cell.bias)
+
+
+def prepared(circuit: CfC, values: np.ndarray) -> tuple:
+    """The last arguments of the kernel's `step`, from the values of `NAMES`."""
+    cell = circuit.cell
+    with torch.no_grad():
+        weights = _weights(cell).numpy()
+    bias = values[len(values) - cell.bias.numel() :].reshape(cell.bias.shape).copy()
+    return cell.closed_form.mode == "no_gate", *cell.index, weights, bias, circuit.wiring.motor
+
+
+def _weights(cell: WiredCell) -> Tensor:
+    """(4, synapses and neurons), in the order of `index`."""
+    currents = functional.softplus(cell.raw_weight) * cell.polarity
+    return torch.cat((torch.cat((currents, cell.gate_weight)), cell.own_weight), 1)
 
 
 class _Solve(torch.autograd.Function):

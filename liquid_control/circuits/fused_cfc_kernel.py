@@ -15,16 +15,19 @@ from liquid_control.circuits.fused_lanes import (
     LANES,
     OPTIONS,
     choose,
+    elapsed_of,
+    floats_at,
     kept,
     load,
     logistic,
     read_rows,
+    state_of,
     store,
     vectors,
     zero,
 )
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward", "forward", "step"]
 
 float32 = np.float32
 ONE, TWO = float32(1), float32(2)
@@ -107,6 +110,54 @@ def forward(inputs, state, elapsed, no_gate, pairs, places, ends, borders, weigh
             for lane in range(min(LANES, inputs.shape[0] - first)):
                 for i in range(units):
                     states[first + lane, time, i] = before[i, lane]
+
+
+@kept
+def step(
+    inputs_at,
+    state_at,
+    elapsed_at,
+    states_at,
+    outputs_at,
+    batch,
+    inputs,
+    elapsed,
+    no_gate,
+    pairs,
+    places,
+    ends,
+    borders,
+    weights,
+    bias,
+    motor,
+):
+    """As `forward`, for one sample of arrays given by their addresses; see `fused_kernel.step`.
+
+    The outputs are the last `motor` neurons.
+    """
+    units = bias.shape[1]
+    times, good = elapsed_of(elapsed_at, elapsed, batch)
+    if not good:
+        return False
+    states = floats_at(states_at, (batch, 1, units))
+    forward(
+        floats_at(inputs_at, (batch, 1, inputs)),
+        state_of(state_at, (batch, 1, units)),
+        times,
+        no_gate,
+        pairs,
+        places,
+        ends,
+        borders,
+        weights,
+        bias,
+        states,
+    )
+    outputs = floats_at(outputs_at, (batch, motor))
+    for row in range(batch):
+        for index in range(motor):
+            outputs[row, index] = states[row, 0, units - motor + index]
+    return True
 
 
 @kept

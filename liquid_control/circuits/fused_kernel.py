@@ -20,17 +20,20 @@ from numba import njit
 from liquid_control.circuits.fused_lanes import (
     LANES,
     OPTIONS,
+    elapsed_of,
+    floats_at,
     kept,
     load,
     logistic,
     read_rows,
+    state_of,
     store,
     vectors,
     zero,
 )
 from liquid_control.circuits.fused_parameters import prepare, prepare_backward
 
-__all__ = ["backward", "forward", "logistic_of", "prepare", "prepare_backward"]
+__all__ = ["backward", "forward", "logistic_of", "prepare", "prepare_backward", "step"]
 
 float32 = np.float32
 ONE = float32(1)
@@ -144,6 +147,61 @@ def forward(
             for lane in range(min(LANES, inputs.shape[0] - first)):
                 for i in range(units):
                     states[first + lane, time, i] = x[i, lane]
+
+
+@kept
+def step(
+    inputs_at,
+    state_at,
+    elapsed_at,
+    states_at,
+    outputs_at,
+    batch,
+    inputs,
+    elapsed,
+    unfolds,
+    sensory_pairs,
+    pairs,
+    sensory,
+    synapses,
+    neurons,
+    output_weight,
+    output_bias,
+):
+    """As `forward`, for one sample of arrays given by their addresses.
+
+    Args:
+        inputs_at, state_at, elapsed_at: (batch, inputs), (batch, units), or 0 for a state of zeros,
+            and (batch,), or 0 for the same `elapsed` of all.
+        states_at, outputs_at: (batch, units) and (batch, motor), written.
+        output_weight, output_bias: (motor,), the map of the last neurons to the outputs.
+
+    Returns:
+        False if an elapsed time is negative or not finite, and then nothing is written.
+    """
+    units, motor = neurons.shape[1], output_weight.size
+    times, good = elapsed_of(elapsed_at, elapsed, batch)
+    if not good:
+        return False
+    states = floats_at(states_at, (batch, 1, units))
+    forward(
+        floats_at(inputs_at, (batch, 1, inputs)),
+        state_of(state_at, (batch, 1, units)),
+        times,
+        unfolds,
+        sensory_pairs,
+        pairs,
+        sensory,
+        synapses,
+        neurons,
+        states,
+    )
+    outputs = floats_at(outputs_at, (batch, motor))
+    for row in range(batch):
+        for index in range(motor):
+            value = states[row, 0, units - motor + index]
+            outputs[row, index] = value * output_weight[index] + output_bias[index]
+    return True
 
 
 @kept

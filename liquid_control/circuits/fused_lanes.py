@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import carray, njit, types
 from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -22,10 +22,13 @@ __all__ = [
     "LANES",
     "OPTIONS",
     "choose",
+    "elapsed_of",
+    "floats_at",
     "kept",
     "load",
     "logistic",
     "read_rows",
+    "state_of",
     "store",
     "vectors",
     "zero",
@@ -217,3 +220,36 @@ def read_rows(array, first, time, vectors):
         row = min(first + lane, array.shape[0] - 1)
         for column in range(array.shape[2]):
             vectors[column, lane] = array[row, time, column]
+
+
+@intrinsic
+def _pointer(_, address):
+    def generate(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.FloatType().as_pointer())
+
+    return types.CPointer(types.float32)(address), generate
+
+
+@njit(**OPTIONS)
+def floats_at(address, shape):
+    """The float32 array of this shape at an address: ten times faster to hand over than an array.
+
+    It does not keep its memory: the caller must, for as long as it is used.
+    """
+    return carray(_pointer(address), shape)
+
+
+@njit(**OPTIONS)
+def state_of(address, shape):
+    """The state at an address, of zeros for the address 0."""
+    return floats_at(address, shape) if address else np.zeros(shape, np.float32)
+
+
+@njit(**OPTIONS)
+def elapsed_of(address, elapsed, batch):
+    """Elapsed times (batch, 1), `elapsed` for the address 0, and whether all are possible."""
+    times, good = np.empty((batch, 1), np.float32), True
+    for row in range(batch):
+        times[row, 0] = floats_at(address, batch)[row] if address else elapsed
+        good = good and 0 <= times[row, 0] < np.inf
+    return times, good

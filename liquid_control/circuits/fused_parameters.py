@@ -16,9 +16,9 @@ import math
 import numpy as np
 from numba import njit
 
-from liquid_control.circuits.fused_lanes import kept
+from liquid_control.circuits.fused_lanes import floats_at, kept
 
-__all__ = ["prepare", "prepare_backward"]
+__all__ = ["prepare", "prepare_backward", "unchanged"]
 
 
 @njit
@@ -128,3 +128,17 @@ def prepare_backward(
         capacitance, growth = _softplus(of_neurons[2, i])
         by_of_neurons[2, i] = -growth * by_neurons[2, i] / (capacitance * capacitance)
     return result
+
+
+@kept
+def unchanged(places, values):
+    """Whether arrays at addresses, places (n, 2) of (address, size), hold these values in turn."""
+    start = 0
+    for place in range(places.shape[0]):
+        size = places[place, 1]
+        present = floats_at(places[place, 0], size)
+        for k in range(size):
+            if present[k] != values[start + k]:
+                return False
+        start += size
+    return True

@@ -26,27 +26,28 @@ from torch.autograd.function import once_differentiable
 if TYPE_CHECKING:
     from liquid_control.circuits.ltc import LTC
 
-__all__ = ["applies", "compiled", "solve", "torch_operations"]
+__all__ = [
+    *("NAMES", "applies", "compiled", "operations_unseen", "plain", "prepared", "solve"),
+    "torch_operations",
+]
 
 # In the order in which `fused_parameters` takes them.
-PARAMETERS = [
-    attrgetter(name)
-    for name in (
-        "sensory.raw_weight",
-        "sensory.midpoint",
-        "sensory.slope",
-        "sensory.reversal",
-        "recurrent.raw_weight",
-        "recurrent.midpoint",
-        "recurrent.slope",
-        "recurrent.reversal",
-        "raw_leak_conductance",
-        "leak_potential",
-        "raw_capacitance",
-        "input_weight",
-        "input_bias",
-    )
-]
+NAMES = (
+    "sensory.raw_weight",
+    "sensory.midpoint",
+    "sensory.slope",
+    "sensory.reversal",
+    "recurrent.raw_weight",
+    "recurrent.midpoint",
+    "recurrent.slope",
+    "recurrent.reversal",
+    "raw_leak_conductance",
+    "leak_potential",
+    "raw_capacitance",
+    "input_weight",
+    "input_bias",
+)
+PARAMETERS = [attrgetter(name) for name in NAMES]
 
 # Below this many samples the torch path is not worth the half second of loading numba.
 FEWEST_SAMPLES = 16
@@ -66,25 +67,39 @@ def torch_operations() -> Iterator[None]:
 
 
 def applies(inputs: Tensor, *others: Tensor) -> bool:
-    """Whether compiled code can take these tensors: inputs (batch, time, inputs) and all others.
-
-    Not under `torch.compile`, `torch.export`, tracing or the transforms of `torch.func`, which
-    need to see the operations.
-    """
+    """Whether compiled code can take these tensors: inputs (batch, time, inputs) and all others."""
     return (
-        not torch.compiler.is_compiling()
-        and not _BY_OPERATIONS.get()
-        and not torch.jit.is_tracing()
-        # No public function tells; `torch.autograd.Function.apply` asks this one, too.
-        and not torch._C._are_functorch_transforms_active()
+        operations_unseen()
         and inputs.shape[0] * inputs.shape[1] >= FEWEST_SAMPLES
-        and all(
-            tensor.dtype == torch.float32
-            and tensor.device.type == "cpu"
-            and type(tensor) in (Tensor, torch.nn.Parameter)
-            for tensor in (inputs, *others)
-        )
+        and all(map(plain, (inputs, *others)))
         and compiled("fused_lanes") is not None
+    )
+
+
+def operations_unseen() -> bool:
+    """Nobody needs to see the torch operations.
+
+    Those who do: `torch.compile`, `torch.export`, tracing, the transforms of `torch.func`, dispatch
+    modes such as a counter of operations, and callers inside of `torch_operations`.
+    """
+    return not (
+        torch.compiler.is_compiling()
+        or _BY_OPERATIONS.get()
+        or torch.jit.is_tracing()
+        # No public function tells; `torch.autograd.Function.apply` asks the first, too.
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+    )
+
+
+def plain(tensor: Tensor) -> bool:
+    """A float32 tensor on the CPU as numpy can take it, and no kind of its own."""
+    return (
+        type(tensor) in (Tensor, torch.nn.Parameter)
+        and tensor.dtype is torch.float32
+        and tensor.is_cpu
+        and not tensor.is_neg()
+        and tensor.layout is torch.strided
     )
 
 
@@ -103,6 +118,20 @@ def solve(circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tenso
     pairs = circuit.sensory.pairs, circuit.recurrent.pairs
     parameters = (get(circuit) for get in PARAMETERS)
     return _Solve.apply(inputs, state, elapsed, circuit.unfolds, pairs, *parameters)
+
+
+def prepared(circuit: LTC, values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What the kernel needs of the values of `NAMES`, and of those of the output map behind them.
+
+    Returns:
+        Pairs, synapses and neurons, the arguments of the kernel's `forward`; weight and bias.
+    """
+    pairs = circuit.sensory.pairs, circuit.recurrent.pairs
+    motor = circuit.outputs
+    of_outputs = values[len(values) - 2 * motor :].reshape(2, motor).copy()
+    shape = *pairs, circuit.state_sizes[0], circuit.inputs
+    solver = compiled("fused_kernel").prepare(values[: len(values) - 2 * motor], *shape)
+    return *pairs, *solver, *of_outputs
 
 
 class _Solve(torch.autograd.Function):

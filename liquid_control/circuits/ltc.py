@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from liquid_control.circuits import fused_sequence
-from liquid_control.circuits.circuit import Circuit
+from liquid_control.circuits import fused_sample, fused_sequence
+from liquid_control.circuits.circuit import Circuit, State
 from liquid_control.circuits.memory import LongMemory
 from liquid_control.circuits.recipes import Recipe, wiring_of
+from liquid_control.circuits.snapshot import Snapshot
 from liquid_control.circuits.solvers import SOLVERS, fused, substeps
 from liquid_control.circuits.synapses import (
     Prepared,
@@ -112,6 +113,8 @@ class LTC(Circuit):
         self._add_map("output", wiring.motor, output_mapping)
         self._balance_motor_neurons()
         self.memory = LongMemory(wiring.inputs, units) if mixed_memory else None
+        names = (*fused_sequence.NAMES, "output_weight", "output_bias")
+        self._prepared = Snapshot(names, fused_sequence.prepared)
 
     def _add_map(self, name: str, size: int, kind: str | None) -> None:
         learnt = {"affine": ("weight", "bias"), "linear": ("weight",), None: ()}
@@ -176,6 +179,19 @@ class LTC(Circuit):
             # A copy, so that a caller who keeps the state does not keep the whole sequence.
             return self._output(states), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)
+
+    def _step_compiled(
+        self, input: Tensor, state: State | None, elapsed: float | Tensor | None
+    ) -> tuple[Tensor, State] | None:
+        if self.solver != "fused" or self.memory is not None:
+            return None
+        sample = fused_sample.sample(self, input, state, elapsed, self.outputs)
+        prepared = None if sample is None else self._prepared.of(self)
+        if prepared is None:
+            return None
+        step = fused_sequence.compiled("fused_kernel").step
+        done = step(*sample.arguments, self.unfolds, *prepared)
+        return (sample.outputs, sample.states) if done else None
 
     def _drive(self, prepared: Prepared, inputs: Tensor, elapsed: Tensor) -> tuple[Tensor, ...]:
         drive = sense(prepared, inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2])
