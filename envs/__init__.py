@@ -18,3 +18,8 @@ gymnasium.register(
     id="liquid_control/Driving-v0",
     entry_point="liquid_control.envs.driving_v0:DrivingEnv",
 )
+gymnasium.register(
+    id="liquid_control/CarRacing-v0",
+    entry_point="liquid_control.envs.car_racing:CarRacingEnv",
+    reward_threshold=900.0,
+)

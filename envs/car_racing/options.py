@@ -1,0 +1,75 @@
+"""What a CarRacing episode may vary, checked once for the constructor and for `reset`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from liquid_control.envs.car_racing.variants import VARIANTS
+from liquid_control.errors import InputError
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Scene options.
+
+    Attributes:
+        variant: how the picture is changed, one of `variants.VARIANTS`.
+        start: share of the lap, from 0 to 1, where the car stands at first.
+        seconds: time limit [s]; CarRacing-v3 truncates after 1000 frames, 20 s.
+        lap_complete_percent: CarRacing's: the share of tiles above which a car that comes upon
+            the first tile for the first time has finished its lap, 0 to 1.
+        domain_randomize: CarRacing's: road, field and patches in random colours.
+        randomize: CarRacing's, with `domain_randomize`: new colours (True), or those of the
+            episode before (False).
+    """
+
+    variant: str = "plain"
+    start: float = 0.0
+    seconds: float = 20.0
+    lap_complete_percent: float = 0.95
+    domain_randomize: bool = False
+    randomize: bool = True
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise InputError(
+                f"The option 'variant' is one of {_nearest_first(self.variant, VARIANTS)}, "
+                f"got {self.variant!r}; choose one of these."
+            )
+        for name, high in (("start", 1.0), ("lap_complete_percent", 1.0), ("seconds", math.inf)):
+            value, low = getattr(self, name), 0.02 if name == "seconds" else 0.0
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise InputError(f"The option {name!r} is a number, got {value!r}.")
+            if not (low <= value <= high and math.isfinite(value)):
+                raise InputError(f"The option {name!r} is from {low} to {high}, got {value}.")
+        for name in ("domain_randomize", "randomize"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(
+                    f"The option {name!r} is True or False, got {getattr(self, name)!r}."
+                )
+
+    def changed(self, options: dict[str, Any] | None) -> Options:
+        """These options with those of one episode.
+
+        Raises:
+            InputError: an unknown option or value; the known ones are named, the nearest first.
+        """
+        known = [field.name for field in fields(self)]
+        for name in options or {}:
+            if name not in known:
+                raise InputError(
+                    f"CarRacing has no option {name!r}; choose from {_nearest_first(name, known)}."
+                )
+        return replace(self, **(options or {}))
+
+
+def _nearest_first(given: object, known: Any) -> str:
+    def similarity(name: str) -> float:
+        return difflib.SequenceMatcher(None, str(given), name).ratio()
+
+    return ", ".join(sorted(known, key=similarity, reverse=True))
