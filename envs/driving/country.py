@@ -13,8 +13,9 @@ from liquid_control.envs.driving.ribbons import Ground, line_pieces
 from liquid_control.envs.driving.road import Road
 from liquid_control.envs.driving.surfaces import COUNTRY
 from liquid_control.envs.driving.terrain import Terrain
+from liquid_control.envs.scene import meshes
 from liquid_control.envs.scene.light import Light
-from liquid_control.envs.scene.meshes import Patch, block, boxes, discs, join, solids, spindles
+from liquid_control.envs.scene.meshes import Patch, block, boxes, discs, solids, spindles
 from liquid_control.envs.scene.season import Palette
 
 __all__ = ["CHUNKS", "Style", "chunks", "lawn", "skyline"]
@@ -59,16 +60,29 @@ def chunks(
 ) -> list[tuple[Patch, Patch]]:
     """Meshes (solid, decals) of every chunk, in the world's frame [m]."""
     ground = Ground(road, terrain)
+    trees, tree_shadows = _trees(ground, style, light, rng)
+    houses, house_shadows = _houses(ground, style, light, rng)
+    solid = meshes.chunks(
+        CHUNKS,
+        *_pavement(ground, style, rng),
+        *_beside(ground, style),
+        *trees,
+        *houses,
+        _mounds(ground, style, rng),
+    )
+    return list(zip(solid, meshes.chunks(CHUNKS, tree_shadows, house_shadows), strict=True))
+
+
+def _pavement(ground: Ground, style: Style, rng: np.random.Generator) -> list[Patch]:
+    k, road, area = ground.scale, ground.road, COUNTRY.area
     length = road.length / CHUNKS
-    return [_chunk(ground, index * length, length, style, light, rng) for index in range(CHUNKS)]
-
-
-def _chunk(ground: Ground, start: float, length: float, style: Style, light: Light, rng):
-    k, road = ground.scale, ground.road
-    s = start + np.linspace(0, length, ROWS + 1)
+    start = np.arange(CHUNKS) * length
+    s = start[:, None] + np.linspace(0, length, ROWS + 1)
     half, edge = road.half_width, road.style.lanes * road.style.lane_width / 2
-    paint, area = style.line_width / 2 * k, COUNTRY.area
-    cover = style.cover * rng.uniform(0.3, 1.0, (2, ROWS + 1)) * k
+    paint = style.line_width / 2 * k
+    cover = style.cover * rng.uniform(0.3, 1.0, (2, CHUNKS, ROWS + 1)) * k
+    # Where two pieces of road meet, they have the same width of leaves or snow.
+    cover[:, 1:, 0] = cover[:, :-1, -1]
     parts = [
         ground.ribbon(s, half + VERGE * k, half, (-SINK * 1.2 * k, VERGE_Z * k), area("verge")),
         ground.ribbon(s, -half, -half - VERGE * k, (VERGE_Z * k, -SINK * 1.2 * k), area("verge")),
@@ -83,36 +97,38 @@ def _chunk(ground: Ground, start: float, length: float, style: Style, light: Lig
     ):
         pieces = line_pieces(rng, start, length, kind, style.dash)
         parts.append(ground.ribbon(pieces, offset + paint, offset - paint, PAINT_Z * k, area(cell)))
+    return parts
+
+
+def _beside(ground: Ground, style: Style) -> list[Patch]:
+    """Kerbs, guard rails, posts."""
+    k, road, area = ground.scale, ground.road, COUNTRY.area
+    half, length = road.half_width, road.length / CHUNKS
+    s = np.arange(CHUNKS)[:, None] * length + np.linspace(0, length, ROWS // 2 + 1)
+    bend = road.at(s)[2].mean(-1) * k
+    parts = []
     for side in (1.0, -1.0):
-        inner, outer = side * (half + 0.02 * k), side * (half + 0.3 * k)
-        top = style.kerb * k
-        parts.append(ground.wall(s[::2], inner, 0.0, top, area("kerb")))
-        parts.append(
-            ground.ribbon(
-                s[::2],
-                max(inner, outer),
-                min(inner, outer) + (0 if top else 0.28 * k),
-                top if top else VERGE_Z * k,
-                area("kerb"),
-            )
-        )
+        kerb, width = style.kerb * k, 0.28 * k * (style.kerb > 0)
+        inner, outer = half + 0.02 * k, half + 0.02 * k + width
+        left, right = (outer, inner) if side > 0 else (-inner, -outer)
+        parts += ground.wall(s, side * inner, 0.0, kerb, area("kerb"))
+        parts.append(ground.ribbon(s, left, right, kerb, area("kerb")))
         # Guard rails stand at the outside of curves, where a road has them.
-        bend = float(np.mean(road.at(s)[2])) * k
-        rail = style.rails * (bend * side < -0.006)
-        parts.append(
-            ground.wall(
-                s[::2], side * (half + 0.8 * k), 0.42 * k * rail, 0.78 * k * rail, area("rail")
-            )
-        )
-    beside = start + np.repeat(np.arange(POSTS) / POSTS * length, 2)
-    feet = ground.at(beside, np.tile([1.0, -1.0], POSTS) * (half + 0.6 * k))
+        rail = (style.rails * (bend * side < -0.006))[:, None] * k
+        parts += ground.wall(s, side * (half + 0.8 * k), 0.42 * rail, 0.78 * rail, area("rail"))
+    beside = (np.arange(CHUNKS * POSTS) / POSTS * length).repeat(2)
+    sides = np.tile([1.0, -1.0], CHUNKS * POSTS)
+    feet = ground.at(beside, sides * (half + 0.6 * k))
     top = max(style.post_height, 1e-3) * k
     parts.append(boxes(feet, 0.06 * k, 0.0, top, area("post")))
     parts.append(boxes(feet, 0.065 * k, top * 0.72, top * 0.86, area("dark")))
-    trees, tree_shadows = _trees(ground, start, length, style, light, rng)
-    houses, house_shadows = _houses(ground, start, length, style, light, rng)
-    parts += [trees, houses, _mounds(ground, start, length, style, rng)]
-    return join(*parts), join(tree_shadows, house_shadows)
+    return parts
+
+
+def _along(ground: Ground, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Arc lengths (CHUNKS * count,) [m], `count` anywhere in each chunk."""
+    places = np.arange(CHUNKS)[:, None] + rng.random((CHUNKS, count))
+    return places.ravel() * ground.road.length / CHUNKS
 
 
 def _clear(ground: Ground, points: np.ndarray, clearance: np.ndarray | float) -> np.ndarray:
@@ -122,16 +138,16 @@ def _clear(ground: Ground, points: np.ndarray, clearance: np.ndarray | float) ->
     return distance > clearance + road.half_width
 
 
-def _trees(ground: Ground, start: float, length: float, style: Style, light: Light, rng):
+def _trees(ground: Ground, style: Style, light: Light, rng: np.random.Generator):
     k, half = ground.scale, ground.road.half_width
-    s = start + rng.uniform(0, length, TREES)
-    side = rng.choice([-1.0, 1.0], TREES)
-    feet = ground.at(s, side * (half + (CLEARANCE + rng.gamma(1.6, 6.0, TREES)) * k), -SINK * k)
-    stands = (rng.random(TREES) < style.tree_share) & _clear(ground, feet, CLEARANCE * k)
-    height = np.where(stands, rng.uniform(4.0, 11.0, TREES), 0.0) * k
-    conifer = rng.random(TREES) < style.conifer_share
-    bare = ~conifer & (rng.random(TREES) < style.bare)
-    width = rng.uniform(0.2, 0.32, TREES) * height * np.where(bare, 0.55, 1.0)
+    count, s = CHUNKS * TREES, _along(ground, rng, TREES)
+    side = rng.choice([-1.0, 1.0], count)
+    feet = ground.at(s, side * (half + (CLEARANCE + rng.gamma(1.6, 6.0, count)) * k), -SINK * k)
+    stands = (rng.random(count) < style.tree_share) & _clear(ground, feet, CLEARANCE * k)
+    height = np.where(stands, rng.uniform(4.0, 11.0, count), 0.0) * k
+    conifer = rng.random(count) < style.conifer_share
+    bare = ~conifer & (rng.random(count) < style.bare)
+    width = rng.uniform(0.2, 0.32, count) * height * np.where(bare, 0.55, 1.0)
     trunk = np.stack([0.05 * k + 0.02 * height] * 2, -1) * stands[:, None]
     trunks = spindles(
         feet, trunk, np.stack([0 * height, height * 0.5], -1), COUNTRY.area("bark"), sides=5
@@ -141,7 +157,7 @@ def _trees(ground: Ground, start: float, length: float, style: Style, light: Lig
     low = np.where(conifer, 0.15, 0.3) * height
     levels = low[:, None] + (height - low)[:, None] * np.array([0.0, 0.35, 0.72, 1.0])
     leaves = np.array([COUNTRY.area(f"leaf_{kind}") for kind in range(3)])[
-        rng.integers(3, size=TREES)
+        rng.integers(3, size=count)
     ]
     leaves[bare] = COUNTRY.area("twigs")
     leaves[conifer] = COUNTRY.area("needles")
@@ -160,19 +176,19 @@ def _trees(ground: Ground, start: float, length: float, style: Style, light: Lig
         * stands[:, None, None]
     )
     shadows = discs(feet[:, :2] + fall * (height * 0.55)[:, None], axes, 0.0, COUNTRY.area("dark"))
-    return join(trunks, spindles(feet, radii, levels, leaves)), _drape(ground, shadows)
+    return (trunks, spindles(feet, radii, levels, leaves)), _drape(ground, shadows)
 
 
-def _houses(ground: Ground, start: float, length: float, style: Style, light: Light, rng):
+def _houses(ground: Ground, style: Style, light: Light, rng: np.random.Generator):
     k, half = ground.scale, ground.road.half_width
-    s = start + rng.uniform(0, length, HOUSES)
-    side = rng.choice([-1.0, 1.0], HOUSES)
-    size = rng.uniform([8.0, 6.5, 4.0], [14.0, 9.0, 6.0], (HOUSES, 3)) * k
-    feet = ground.at(s, side * (half + rng.uniform(12.0, 24.0, HOUSES) * k), -SINK * k)
-    yaw = ground.road.at(s)[1] + rng.normal(0, 0.15, HOUSES)
-    stands = (rng.random(HOUSES) < style.house_share) & _clear(ground, feet, 9.0 * k)
+    count, s = CHUNKS * HOUSES, _along(ground, rng, HOUSES)
+    side = rng.choice([-1.0, 1.0], count)
+    size = rng.uniform([8.0, 6.5, 4.0], [14.0, 9.0, 6.0], (count, 3)) * k
+    feet = ground.at(s, side * (half + rng.uniform(12.0, 24.0, count) * k), -SINK * k)
+    yaw = ground.road.at(s)[1] + rng.normal(0, 0.15, count)
+    stands = (rng.random(count) < style.house_share) & _clear(ground, feet, 9.0 * k)
     size = size * stands[:, None]
-    kind = rng.integers(2, size=HOUSES)
+    kind = rng.integers(2, size=count)
     walls = np.array([COUNTRY.area("wall_0"), COUNTRY.area("wall_1")])[kind]
     roofs = np.array([COUNTRY.area("roof_0"), COUNTRY.area("roof_1")])[rng.permutation(kind)]
     above = feet + [0.0, 0.0, 1.0] * size[:, 2:]
@@ -183,7 +199,7 @@ def _houses(ground: Ground, start: float, length: float, style: Style, light: Li
     across = np.stack([-np.sin(yaw), np.cos(yaw)], -1)
     axes = np.stack([ahead * size[:, :1] * 0.6, across * size[:, 1:2] * 0.7], 1)
     shadow = discs(feet[:, :2] + fall, axes, 0.0, COUNTRY.area("dark"))
-    return join(solids(block(feet, yaw, size), walls, walls), ridge), _drape(ground, shadow)
+    return (solids(block(feet, yaw, size), walls, walls), ridge), _drape(ground, shadow)
 
 
 def _drape(ground: Ground, decals: Patch) -> Patch:
@@ -194,15 +210,15 @@ def _drape(ground: Ground, decals: Patch) -> Patch:
     return Patch(vertices, decals.normals, decals.texcoords, decals.faces)
 
 
-def _mounds(ground: Ground, start: float, length: float, style: Style, rng) -> Patch:
+def _mounds(ground: Ground, style: Style, rng: np.random.Generator) -> Patch:
     k, half = ground.scale, ground.road.half_width
-    s = start + rng.uniform(0, length, MOUNDS)
-    radius = rng.uniform(8.0, 22.0, MOUNDS) * k
-    side = rng.choice([-1.0, 1.0], MOUNDS)
-    offset = side * (half + radius + (VERGE + rng.uniform(2.0, 25.0, MOUNDS)) * k)
+    count, s = CHUNKS * MOUNDS, _along(ground, rng, MOUNDS)
+    radius = rng.uniform(8.0, 22.0, count) * k
+    side = rng.choice([-1.0, 1.0], count)
+    offset = side * (half + radius + (VERGE + rng.uniform(2.0, 25.0, count)) * k)
     feet = ground.at(s, offset, -SINK * k)
     radius = radius * _clear(ground, feet, radius + VERGE * k)
-    height = style.mound_height * rng.uniform(0.4, 1.0, MOUNDS) * k * (radius > 0)
+    height = style.mound_height * rng.uniform(0.4, 1.0, count) * k * (radius > 0)
     rings = np.array([1.0, 0.8, 0.5, 0.2, 0.01])
     levels = np.array([-0.05, 0.22, 0.65, 0.94, 1.0])
     area = COUNTRY.area("mound")

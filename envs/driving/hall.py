@@ -22,7 +22,7 @@ PRINTS, PANELS, BANNERS = 14, 8, 12  # panels of each wall
 # Lengths for a full-size car [m], like everywhere; the hall is a tenth of that.
 MAT_MARGIN, HALL_MARGIN, WALL_HEIGHT = 9.0, 22.0, 32.0
 PRINT_Z, LANE_Z, PAINT_Z = 0.02, 0.04, 0.06
-LINE_WIDTH = 0.45
+LINE_WIDTH = 0.4
 
 
 def hall(road: Road, terrain: Terrain, rng: np.random.Generator, markings: str) -> Patch:
@@ -32,13 +32,13 @@ def hall(road: Road, terrain: Terrain, rng: np.random.Generator, markings: str) 
 
 def light(rng: np.random.Generator) -> Light:
     """Lamps at a ceiling: even light without a sun."""
-    level, warmth = rng.uniform(0.65, 1.0), rng.uniform(0.0, 0.12)
+    level, warmth = rng.uniform(0.85, 1.2), rng.uniform(0.0, 0.12)
     colour = level * np.array([1.0, 1.0 - 0.5 * warmth, 1.0 - warmth])
-    ceiling = np.array([0.62, 0.58, 0.52]) * level
+    ceiling = np.clip(np.array([0.6, 0.56, 0.5]) * level, 0, 1)
     return Light(
         sun=np.array([0.2, 0.3, -0.93]),
         diffuse=0.25 * colour,
-        ambient=0.75 * colour,
+        ambient=0.8 * colour,
         zenith=ceiling,
         horizon=ceiling,
         cloud=ceiling,
@@ -66,7 +66,7 @@ def _lane(road: Road, terrain: Terrain, rng: np.random.Generator, markings: str)
             ground.ribbon(pieces, middle + paint, middle - paint, PAINT_Z * k, HALL.area("line"))
         )
     kind = "worn" if markings == "worn" else "missing" if markings == "missing" else "dashed"
-    pieces = line_pieces(rng, 0.0, road.length, kind, 0.45, count=60)
+    pieces = line_pieces(rng, 0.0, road.length, kind, 0.5, count=50)
     parts.append(ground.ribbon(pieces, paint, -paint, PAINT_Z * k, HALL.area("centre")))
     return join(*parts)
 
@@ -147,7 +147,7 @@ def _walls(road: Road, rng: np.random.Generator) -> Patch:
         for inset, (share, cell) in enumerate(((1.0, 0), (0.75, 1))):
             lifted = height + (1 - share) / 2 * size[2][:, None] * k
             corners = block(
-                place(where, lifted, (0.2 + 0.1 * inset) * k),
+                place(where, lifted, (0.3 + 0.3 * inset) * k),
                 np.full(count, yaw),
                 (size * [[share], [1.0], [share]]).T * k,
             )

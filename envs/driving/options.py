@@ -38,7 +38,7 @@ CHOICES: dict[str, tuple] = {
 }
 # Lowest and highest allowed, units as in the docstring.
 RANGES: dict[str, tuple[float, float]] = {
-    "lane_width": (2.4, 6.0),
+    "lane_width": (2.4, 8.0),
     "length": (100.0, 1500.0),
     "hills": (0.0, 1.0),
     "sun_elevation": (0.5, 90.0),
@@ -73,7 +73,7 @@ class Options:
         vehicle: "car", or "rc", a 1:10 car; None: what fits the scene.
         shape: "open" or "loop".
         lanes: 1 or 2 (right-hand traffic).
-        lane_width: [m] 2.4 to 6.
+        lane_width: [m] 2.4 to 8.
         length: of the road, about [m], 100 to 1500.
         max_curvature: sharpest curve of the road [1/m], full size.
         hills: 0 (flat) to 1 (slopes up to about 10 %).
@@ -172,7 +172,7 @@ class Options:
         hills = rng.random() * (rng.random() < 0.7)
         if track:
             season, daytime, weather, markings = "summer", "day", "clear", "solid"
-            shape, lanes, width, hills = "loop", 2, 3.8, 0.0
+            shape, lanes, width, hills = "loop", 1, 6.9, 0.0
         season = self.season or season
         if weather == "snow" and season != "winter":
             weather = "overcast"

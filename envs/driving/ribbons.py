@@ -10,7 +10,7 @@ import numpy as np
 
 from liquid_control.envs.driving.road import Road
 from liquid_control.envs.driving.terrain import Terrain
-from liquid_control.envs.scene.meshes import Area, Patch, join, strip
+from liquid_control.envs.scene.meshes import Area, Patch, strip
 
 __all__ = ["Ground", "line_pieces"]
 
@@ -48,13 +48,18 @@ class Ground:
         return strip(one[..., :2], other[..., :2], height, area)
 
     def wall(
-        self, s: np.ndarray, offset: float | np.ndarray, low: float, high: float, area: Area
-    ) -> Patch:
-        """An upright ribbon from `low` to `high` above the ground [m], seen from both sides."""
+        self,
+        s: np.ndarray,
+        offset: float | np.ndarray,
+        low: float | np.ndarray,
+        high: float | np.ndarray,
+        area: Area,
+    ) -> tuple[Patch, Patch]:
+        """An upright ribbon from `low` to `high` above the ground [m]: one face, and the other."""
         foot = self.at(s, offset)
         below, above = foot[..., 2] + low, foot[..., 2] + high
         line = foot[..., :2]
-        return join(
+        return (
             strip(line, line, np.stack([below, above], -1), area),
             strip(line, line, np.stack([above, below], -1), area),
         )
@@ -62,28 +67,30 @@ class Ground:
 
 def line_pieces(
     rng: np.random.Generator,
-    start: float,
+    start: np.ndarray,
     length: float,
     kind: str,
     dash: float,
     count: int = 10,
     points: int = 3,
 ) -> np.ndarray:
-    """Arc lengths (count, points) [m] of the pieces of a line along `length` metres of a road.
+    """Arc lengths (..., count, points) [m] of the pieces of lines of `length` metres.
 
     Args:
+        start: (...) where the lines begin [m].
         kind: "solid", "dashed", "worn" (pieces of any length remain) or "missing" (all empty).
         dash: share of a period that a dash fills.
     """
     period = length / count
-    begin = start + np.arange(count) * period
-    shares, where = rng.uniform(0.15, 1.0, count), rng.uniform(size=count)
+    begin = np.asarray(start)[..., None] + np.arange(count) * period
+    shares, where = rng.uniform(0.15, 1.0, begin.shape), rng.uniform(size=begin.shape)
     if kind == "solid":
-        share, shift = np.ones(count), np.zeros(count)
+        share, shift = np.ones(begin.shape), 0.0
     elif kind == "dashed":
-        share, shift = np.full(count, dash), np.full(count, (1 - dash) / 2)
+        share, shift = np.full(begin.shape, dash), (1 - dash) / 2
     elif kind == "worn":
         share, shift = shares, (1 - shares) * where
     else:
-        share, shift = np.zeros(count), np.zeros(count)
-    return (begin + shift * period)[:, None] + (share * period)[:, None] * np.linspace(0, 1, points)
+        share, shift = np.zeros(begin.shape), 0.0
+    begin = begin + shift * period
+    return begin[..., None] + (share * period)[..., None] * np.linspace(0, 1, points)

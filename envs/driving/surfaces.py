@@ -39,7 +39,7 @@ def country(
     cover = palette.leaves[0] * 0.75
     if palette.snow:
         # Between the tracks of the tyres the road is half white.
-        asphalt = asphalt * 0.75 + 0.25 * np.array([206, 210, 216])
+        asphalt = asphalt * 0.6 + 0.4 * np.array([206, 210, 216])
         cover = np.array([226.0, 230.0, 236.0])
     paint = np.array([1.0, 1.0, 0.96]) * rng.uniform(205, 245)
     if worn:

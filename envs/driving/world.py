@@ -10,10 +10,9 @@ from liquid_control.envs.driving.options import Options
 from liquid_control.envs.driving.road import Road, RoadStyle, generate
 from liquid_control.envs.driving.terrain import Terrain, flat
 from liquid_control.envs.driving.traffic import MAX_CARS, Traffic
-from liquid_control.envs.driving.vehicle import VehicleSpec
+from liquid_control.envs.driving.specs import VehicleSpec
 from liquid_control.envs.scene import light, textures
 from liquid_control.envs.scene.light import Light
-from liquid_control.envs.scene.meshes import Patch
 from liquid_control.envs.scene.season import palette
 from liquid_control.envs.scene.stage import (
     HIDDEN,

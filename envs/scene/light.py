@@ -100,13 +100,14 @@ def draw(
     grey = np.array([0.75, 0.77, 0.79]) * (0.8 + 0.2 * brightness)
     clear_zenith, clear_horizon = np.array([0.27, 0.48, 0.78]), np.array([0.72, 0.81, 0.88])
     if daytime == "dusk":
-        clear_zenith, clear_horizon = np.array([0.23, 0.27, 0.45]), np.array([0.86, 0.58, 0.4])
-        grey = grey * [0.6, 0.55, 0.58]
+        clear_zenith, clear_horizon = np.array([0.26, 0.31, 0.5]), np.array([0.9, 0.66, 0.5])
+        grey = grey * [0.68, 0.62, 0.64]
     zenith = (1 - dull) * clear_zenith + dull * 0.92 * grey
     horizon = (1 - dull) * clear_horizon + dull * grey
-    ambient = 0.3 + 0.15 * strength + 0.15 * dull
-    total = (0.78 + 0.25 * brightness) * (0.72 if daytime == "dusk" else 1.0)
-    diffuse = np.clip((total - ambient) / np.sin(slant), 0.05, 0.95) * (1 - 0.8 * dull)
+    # Under clouds the light comes from everywhere, and what looks up gets about as much of it.
+    total = (0.8 + 0.25 * brightness) * (0.75 if daytime == "dusk" else 1.0)
+    ambient = (1 - dull) * (0.32 + 0.13 * strength) + dull * 0.88 * total
+    diffuse = np.clip((total - ambient) / np.sin(slant), 0.05, 0.95)
     colour = np.array([1.0, 1.0 - 0.16 * warmth, 1.0 - 0.42 * warmth])
     tint = np.ones(3) if daytime == "day" else np.array([0.92, 0.86, 0.9]) * 0.85
     clear = 0.2 * sight

@@ -14,7 +14,8 @@ import numpy as np
 # Texture coordinates (u0, v0, u1, v1) of a surface in an atlas; see `textures.Atlas`.
 Area = tuple[float, float, float, float]
 
-__all__ = ["Area", "Patch", "block", "boxes", "discs", "join", "solids", "spindles", "strip"]
+__all__ = ["Area", "Patch", "block", "boxes", "chunks", "discs", "join", "solids", "spindles"]
+__all__ += ["strip"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,23 @@ def join(*patches: Patch) -> Patch:
         np.concatenate([patch.texcoords for patch in patches]),
         np.concatenate([p.faces + start for p, start in zip(patches, starts, strict=True)]),
     )
+
+
+def chunks(count: int, *patches: Patch) -> list[Patch]:
+    """As many meshes as asked for, each of an equal share of every patch, in its order.
+
+    A function of this module puts the vertices and faces of one shape after those of another, so
+    patches of (count * n) shapes fall into chunks of n.
+    """
+    arrays = []
+    for name in ("vertices", "normals", "texcoords"):
+        columns = [getattr(patch, name) for patch in patches]
+        arrays.append(np.concatenate([a.reshape(count, -1, a.shape[-1]) for a in columns], axis=1))
+    starts = np.cumsum([0] + [len(patch.vertices) // count for patch in patches[:-1]])
+    faces = np.concatenate(
+        [p.faces[: len(p.faces) // count] + start for p, start in zip(patches, starts, strict=True)]
+    )
+    return [Patch(*parts, faces) for parts in zip(*arrays, strict=True)]
 
 
 def strip(left: np.ndarray, right: np.ndarray, height: float | np.ndarray, area: Area) -> Patch:
@@ -180,7 +198,7 @@ def solids(corners: np.ndarray, sides: Area | np.ndarray, top: Area | np.ndarray
     areas[:, 4] = np.broadcast_to(top, (count, 4))
     u0, v0, u1, v1 = np.moveaxis(areas, -1, 0)
     texcoords = np.stack([np.stack([u0, u1, u1, u0], -1), np.stack([v0, v0, v1, v1], -1)], -1)
-    first = (np.arange(count * 5) * 4)[:, None]
-    faces = np.concatenate([first + np.array([0, 1, 2]), first + np.array([0, 2, 3])])
+    first = (np.arange(count * 5) * 4)[:, None, None]
+    faces = (first + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
     normals = np.broadcast_to(normal[:, :, None], vertices.shape)
     return Patch(vertices.reshape(-1, 3), normals.reshape(-1, 3), texcoords.reshape(-1, 2), faces)
