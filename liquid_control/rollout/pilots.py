@@ -135,8 +135,10 @@ class Disturbed:
         if self._left <= 0:
             pulling = not self._pull.any()
             self._left = self._rng.uniform(0.3, 1.0) if pulling else self._rng.uniform(0.7, 3.5)
-            self._pull = self._rng.uniform(-self._limits, self._limits) * pulling
-        action[self._places] += self._pull
+            self._pull = (
+                self._rng.uniform(-self._limits, self._limits) if pulling else self._limits * 0
+            )
+        action[self._places] += self._pull.astype(action.dtype)
         return env.unwrapped.command.clip(action)
 
 

@@ -2,123 +2,266 @@
 
 from __future__ import annotations
 
-import functools
-import shutil
-from dataclasses import dataclass
+import json
+import math
+import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
 from liquid_control import models
-from liquid_control.data.bag import BagWriter
-from liquid_control.data.messages import named_vector, odometry, png_image
 from liquid_control.errors import InputError
+from liquid_control.files import replace_file
 from liquid_control.policy import Policy
-from liquid_control.rollout.episode import Episode, Moment, run_episode
-from liquid_control.rollout.pilots import Disturbed, ExpertPilot, PolicyPilot
-from liquid_control.rollout.workers import check_world, in_parallel, make_world
+from liquid_control.rollout import dart
+from liquid_control.rollout.episode import Episode
+from liquid_control.rollout.episode_bag import (
+    Settings,
+    load_policy,
+    load_world,
+    record_episode,
+    same_settings,
+)
+from liquid_control.rollout.pilots import PolicyPilot, chosen_outputs
+from liquid_control.rollout.workers import in_parallel, make_world, split_options
 
 __all__ = ["record"]
 
-SECOND = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one process needs to record one episode."""
-
-    world: str
-    seconds: float
-    seed: int
-    folder: Path
-    model: Path | None
-    disturb: float
+# Its road is much longer than an episode and starts alike, so recordings are spread along it.
+_SPREAD = {"liquid_control/Driving-v0": "start"}
+# Seeds that no recording, training or evaluation uses, for measuring a model's error.
+_DART_SEED = 2_000_000_000
+_DART_FILE = "dart.json"
 
 
 def record(
     world: str,
     output: Path,
     /,
+    expert: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    model: str | None = None,
     episodes: int = 10,
     seconds: float = 18.0,
     seed: int = 0,
     workers: int = 1,
-    disturb: float = 0.5,
-    model: str | None = None,
+    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    disturb: float | None = None,
+    disturb_outputs: tuple[str, ...] = (),
+    dart_model: str | None = None,
+    dart_scale: float = 1.0,
+    dart_episodes: int = 4,
+    image: Literal["png", "jpeg"] = "png",
+    quality: int = 95,
 ) -> int:
-    """Record the world's expert, one bag an episode; run it again to go on after an interruption.
+    """Record a world's expert, one bag an episode; run it again to go on after an interruption.
 
     Every frame is kept with the expert's command (`/expert/command`, the label), what was executed
-    (`/command`), odometry and the world's ground truth (`/simulator/state`).
+    (`/command`), odometry, the camera's calibration and the world's ground truth
+    (`/simulator/state`). The bags are the same for any number of workers.
 
     Args:
-        world: Gymnasium name, liquid_control/Driving-v0.
+        world: Gymnasium name, liquid_control/Driving-v0, or module:Name-v0 of a world of yours.
         output: folder for the bags; each is named after its seed.
+        expert: let the world's expert drive (the default).
+        model: let this model drive while the expert gives the labels (one round of DAgger).
         episodes: how many; their seeds follow `seed`.
-        seconds: length of an episode [s].
+        seconds: longest time of an episode [s]; the world may end it before.
         seed: of the first episode.
         workers: processes.
-        disturb: pull into the steering now and then, with at most this share of full lock.
-        model: let this model drive while the expert gives the labels (one round of DAgger).
+        option: of the world, as NAME=VALUE with a YAML value (season=winter); once for each.
+        disturb: pull into the command now and then, with at most this share of half an output's
+            range; 0.5 by default, or 0 with --dart-model.
+        disturb_outputs: which outputs are pulled; the first by default, "all" for every one.
+        dart_model: add noise with the covariance of this model's error to the expert (DART).
+        dart_scale: factor on this covariance.
+        dart_episodes: episodes of the expert on which the error is measured.
+        image: store frames as png (lossless) or jpeg.
+        quality: of jpeg, 1 to 100.
     """
-    if not 0.0 <= disturb <= 1.0:
-        raise InputError(f"--disturb is a share of full lock from 0 to 1, got {disturb}.")
-    check_world(world, seconds=seconds)
-    driver = models.find(model) if model else None
+    if expert and model:
+        raise InputError("Either the expert drives or a model: leave --expert or --model out.")
+    if disturb is None:
+        disturb = 0.0 if dart_model else 0.5
+    _check(episodes, seconds, disturb, dart_scale, dart_episodes, quality)
+    made, reset = split_options(world, _parse(option))
+    _try_out(world, made, reset, disturb_outputs)
+    settings = Settings(
+        world=world,
+        made=json.dumps(made, sort_keys=True),
+        reset=json.dumps(reset, sort_keys=True),
+        seconds=seconds,
+        model=_loadable(model),
+        disturb=disturb,
+        outputs=disturb_outputs if disturb else (),
+        image=image,
+        quality=quality,
+    )
+    robot = _loadable(dart_model)
+    output.mkdir(parents=True, exist_ok=True)
+    if robot:
+        settings = _with_noise(settings, robot, dart_scale, dart_episodes, output, workers)
     jobs = [
-        _Job(world, seconds, seed + index, output / f"{seed + index:06d}", driver, disturb)
+        (_spread(settings, seed + index), seed + index, output / f"{seed + index:06d}")
         for index in range(episodes)
     ]
-    todo = [job for job in jobs if not job.folder.exists()]
-    output.mkdir(parents=True, exist_ok=True)
-    crashes = 0
-    with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar:
-        for _, episode in in_parallel(_record_episode, todo, workers):
-            crashes += episode.crashed
-            bar.update()
-            bar.set_postfix(crashes=crashes)
-    print(f"{len(jobs)} bags in {output}, {crashes} of {len(todo)} new episodes ended off the road")
+    return _record(jobs, output, workers)
+
+
+Job = tuple[Settings, int, Path]
+
+
+def _record(jobs: list[Job], output: Path, workers: int) -> int:
+    todo = [job for job in jobs if not _recorded(*job)]
+    done: list[Episode] = []
+    try:
+        with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar:
+            for _, episode in in_parallel(_record_job, todo, workers):
+                done.append(episode)
+                bar.update()
+                bar.set_postfix(crashes=sum(episode.crashed for episode in done))
+    except KeyboardInterrupt:
+        whole = sum(folder.exists() for _, _, folder in jobs)
+        print(
+            f"liquid-control: interrupted; {whole} of {len(jobs)} bags are whole in {output}, run "
+            "the same command again to go on.",
+            file=sys.stderr,
+        )
+        return 130
+    crashes = sum(episode.crashed for episode in done)
+    goals = [episode.success for episode in done if episode.success is not None]
+    reached = f", {sum(goals):.0f} succeeded" if goals else ""
+    print(
+        f"{len(jobs)} bags in {output}, {crashes} of {len(todo)} new episodes ended in a crash"
+        f"{reached}"
+    )
     return 0
 
 
-@functools.lru_cache(maxsize=1)
-def _world(world: str, seconds: float):
-    return make_world(world, seconds=seconds)
+def _record_job(job: Job) -> Episode:
+    return record_episode(*job)
 
 
-@functools.lru_cache(maxsize=1)
-def _policy(folder: Path) -> Policy:
-    return Policy.load(folder)
-
-
-def _record_episode(job: _Job) -> Episode:
-    env = _world(job.world, job.seconds)
-    pilot = PolicyPilot(_policy(job.model)) if job.model else ExpertPilot()
-    pilot = Disturbed(pilot, job.disturb) if job.disturb else pilot
-    # Under its own name only when it is whole, so that an interrupted episode is recorded again.
-    partial = job.folder.with_name(f".{job.folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    start = float(np.random.default_rng([job.seed, 2]).uniform(0.0, 1.0))
-    with BagWriter(partial, compression="", name=job.folder.name) as bag:
-        episode = run_episode(
-            env,
-            pilot,
-            job.seed,
-            options={"start": start},
-            on_moment=lambda moment: _write(bag, env.unwrapped, moment),
+def _recorded(settings: Settings, seed: int, folder: Path) -> bool:
+    """Whether an earlier run has recorded this episode; it must have been done in the same way."""
+    if not folder.exists():
+        return False
+    if other := same_settings(folder, settings.facts(seed)):
+        raise InputError(
+            f"{folder} was recorded with another {other} than this command's; give another folder "
+            "or other seeds."
         )
-    partial.rename(job.folder)
-    return episode
+    return True
 
 
-def _write(bag: BagWriter, world, moment: Moment) -> None:
-    # Simulated time begins at one second: zero means "no time yet" in ROS 2.
-    stamp = SECOND + round(moment.time * SECOND)
-    info, names = moment.info, world.command.names
-    bag.write("/camera/image_raw/compressed", png_image(moment.frame, stamp), stamp)
-    bag.write("/expert/command", named_vector(names, world.expert_action(), stamp), stamp)
-    bag.write("/command", named_vector(names, moment.action, stamp), stamp)
-    bag.write("/simulator/state", named_vector(list(info), list(info.values()), stamp), stamp)
-    pose = (info["x"], info["y"], info["yaw"], info["speed"], info["yaw_rate"])
-    bag.write("/odom", odometry(*pose, stamp), stamp)
+def _spread(settings: Settings, seed: int) -> Settings:
+    name, reset = _SPREAD.get(settings.world), json.loads(settings.reset)
+    if name is None or name in reset:
+        return settings
+    reset[name] = float(np.random.default_rng([seed, 2]).uniform(0.0, 1.0))
+    return replace(settings, reset=json.dumps(reset, sort_keys=True))
+
+
+def _with_noise(
+    settings: Settings, robot: Path, scale: float, episodes: int, output: Path, workers: int
+) -> Settings:
+    """Settings with the covariance of the robot's error, measured once for a folder of bags."""
+    config = json.loads((robot / "config.json").read_text(encoding="utf-8"))
+    asked = {
+        "model": robot.name,
+        "weights_sha256": config["weights_sha256"],
+        "world": settings.world,
+        "options": json.loads(settings.made) | json.loads(settings.reset),
+        "seconds": settings.seconds,
+        "scale": scale,
+        "episodes": episodes,
+    }
+    file = output / _DART_FILE
+    if file.is_file():
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if changed := [name for name in asked if kept.get(name) != asked[name]]:
+            raise InputError(
+                f"{file} holds noise for another {', '.join(changed)}; give another folder."
+            )
+        return replace(settings, noise=tuple(map(tuple, kept["covariance"])))
+    jobs = [(_spread(settings, _DART_SEED + k), _DART_SEED + k) for k in range(episodes)]
+    bar = tqdm(
+        in_parallel(partial(_error, robot), jobs, workers),
+        total=episodes,
+        desc=f"error of {robot.name}",
+        unit="episode",
+    )
+    # In the order of the seeds: the last bits of a sum depend on it.
+    sums = [one for _, one in sorted(bar, key=lambda pair: pair[0][1])]
+    rows = dart.covariance(sums, scale).tolist()
+    replace_file(file, json.dumps({**asked, "covariance": rows}, indent=1) + "\n")
+    return replace(settings, noise=tuple(map(tuple, rows)))
+
+
+def _error(robot: Path, job: tuple[Settings, int]) -> dart.ErrorSum:
+    settings, seed = job
+    env = load_world(settings.world, settings.made)
+    options = json.loads(settings.reset) or None
+    policy = PolicyPilot(load_policy(robot))
+    return dart.episode_error(env, policy, seed, options, settings.seconds)
+
+
+def _parse(options: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE of the command line, typed as YAML 1.2 types them."""
+    found: dict[str, Any] = {}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(
+                f"A world's option is NAME=VALUE, got {text!r}; write --option season=winter."
+            )
+        try:
+            found[name] = YAML(typ="safe", pure=True).load(value)
+            json.dumps(found[name])
+        except (YAMLError, TypeError) as error:
+            raise InputError(
+                f"The value of --option {text!r} is no number, word, truth value or list; quote it "
+                "if it is a word."
+            ) from error
+    return found
+
+
+def _loadable(model: str | None) -> Path | None:
+    """A model's folder; a broken one is refused before anything is written."""
+    if model is None:
+        return None
+    folder = models.find(model)
+    Policy.load(folder)
+    return folder
+
+
+def _try_out(world: str, made: dict, reset: dict, outputs: tuple[str, ...]) -> None:
+    """Draw a first frame with all options, before anything is written."""
+    env = make_world(world, **made)
+    try:
+        env.reset(seed=0, options=reset or None)
+        chosen_outputs(env.unwrapped.command, outputs)
+    finally:
+        env.close()
+
+
+def _check(
+    episodes: int, seconds: float, disturb: float, scale: float, dart_episodes: int, quality: int
+) -> None:
+    if not 0.0 <= disturb <= 1.0:
+        raise InputError(f"--disturb is a share of an output's range from 0 to 1, got {disturb}.")
+    if episodes < 1 or dart_episodes < 1 or not 0 < seconds < math.inf:
+        raise InputError(
+            "A recording needs 1 or more episodes of a length above 0 s, got --episodes "
+            f"{episodes}, --dart-episodes {dart_episodes} and --seconds {seconds}."
+        )
+    if not 0 <= scale < math.inf:
+        raise InputError(f"--dart-scale is a factor of 0 or more, got {scale}.")
+    if not 1 <= quality <= 100:
+        raise InputError(f"--quality of JPEG is from 1 to 100, got {quality}.")

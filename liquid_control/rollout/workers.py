@@ -67,19 +67,14 @@ def split_options(world: str, options: dict) -> tuple[dict, dict]:
     return made, {name: value for name, value in options.items() if name not in names}
 
 
-def check_world(world: str, reset: dict | None = None, **options) -> None:
+def check_world(world: str, **options) -> None:
     """Make a world and draw its first frame, before anything is written for it.
 
-    Args:
-        world: see `make_world`.
-        reset: options for its `reset`.
-        options: for its constructor.
-
     Raises:
-        InputError: no such world, an option that it refuses, or no OpenGL.
+        InputError: no such world, or no OpenGL.
     """
     env = make_world(world, **options)
-    env.reset(seed=0, options=reset)
+    env.reset(seed=0)
     env.close()
 
 
