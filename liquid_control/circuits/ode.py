@@ -1,10 +1,14 @@
-"""Baselines with a neural ODE between samples; torchdiffeq solves it (extra `train`).
+"""Baselines with a neural ODE between samples.
 
-It looks at values while it solves, so `torch.compile`, `torch.export` and `vmap` cannot take these.
+Adaptive solvers and the adjoint method are those of torchdiffeq (extra `train`). They look at
+values while they solve, so `torch.compile`, `torch.export` and `vmap` cannot take these; solvers
+with a fixed step, back-propagated through, are a few lines here and run anywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +17,31 @@ from torch.nn import functional
 
 from liquid_control.circuits.baselines import Baseline, gru_step
 from liquid_control.circuits.memory import LongMemory
+from liquid_control.circuits.tracing import traced
 
 __all__ = ["ODELSTM", "ODERNN"]
 
-FIXED_STEP = ("euler", "midpoint", "rk4")
+Slope = Callable[[Tensor], Tensor]
+
+
+def _euler(slope: Slope, hidden: Tensor, step: float) -> Tensor:
+    return hidden + step * slope(hidden)
+
+
+def _midpoint(slope: Slope, hidden: Tensor, step: float) -> Tensor:
+    return hidden + step * slope(hidden + step / 2 * slope(hidden))
+
+
+def _rk4(slope: Slope, hidden: Tensor, step: float) -> Tensor:
+    """Kutta's 3/8 rule, which is what torchdiffeq calls rk4."""
+    first = slope(hidden)
+    second = slope(hidden + step / 3 * first)
+    third = slope(hidden + step * (second - first / 3))
+    fourth = slope(hidden + step * (first - second + third))
+    return hidden + step / 8 * (first + 3 * (second + third) + fourth)
+
+
+FIXED_STEP = {"euler": _euler, "midpoint": _midpoint, "rk4": _rk4}
 ADAPTIVE = ("dopri5", "bosh3", "adaptive_heun")
 
 
@@ -28,7 +53,8 @@ class Flow(nn.Module):
 
     Args:
         units: size of h.
-        solver: a method of torchdiffeq, with a fixed step or adaptive.
+        solver: "euler", "midpoint" or "rk4", with a fixed step, or the adaptive "dopri5", "bosh3"
+            or "adaptive_heun".
         steps: steps per sample of a solver with a fixed step.
         tolerance: relative and absolute tolerance of an adaptive solver.
         adjoint: gradients by the adjoint method (memory independent of the steps) instead of
@@ -36,7 +62,9 @@ class Flow(nn.Module):
 
     Raises:
         ValueError: an unknown solver, or steps or a tolerance that are not positive.
-        ModuleNotFoundError: torchdiffeq is not installed.
+        ModuleNotFoundError: torchdiffeq is needed, and not installed.
+        NotImplementedError: when called with an adaptive solver or the adjoint method inside of
+            `torch.compile`, `torch.export` or `torch.func.vmap`.
     """
 
     def __init__(
@@ -48,23 +76,45 @@ class Flow(nn.Module):
                 f"The solver must be one of {(*FIXED_STEP, *ADAPTIVE)}, with 1 or more steps and a "
                 f"tolerance above 0, got {solver!r}, {steps} and {tolerance}."
             )
+        self.field = Field(units)
+        self.steps = steps
+        self._step = None if adjoint else FIXED_STEP.get(solver)
+        if self._step is not None:
+            return
         try:
             import torchdiffeq
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "ODE-RNN and ODE-LSTM need torchdiffeq; pip install 'liquid_control[train]'."
+                "ODE-RNN and ODE-LSTM with an adaptive solver or the adjoint method need "
+                "torchdiffeq; pip install 'liquid_control[train]'."
             ) from error
         self._solve = torchdiffeq.odeint_adjoint if adjoint else torchdiffeq.odeint
         options = {"step_size": 1 / steps} if solver in FIXED_STEP else None
         self._how = {"method": solver, "rtol": tolerance, "atol": tolerance, "options": options}
         if adjoint:
             self._how["adjoint_options"] = options
-        self.field = Field(units)
 
     def forward(self, hidden: Tensor, elapsed: Tensor) -> Tensor:
         """h (batch, units) after the elapsed times (batch, 1)."""
+        if self._step is not None:
+            for _ in range(self.steps):
+                hidden = self._step(partial(self.field.slope, elapsed), hidden, 1 / self.steps)
+            return hidden
+        if torch.compiler.is_compiling():
+            raise NotImplementedError(UNTRACEABLE)
         ends = hidden.new_tensor([0.0, 1.0])
-        return self._solve(self.field, (hidden, elapsed), ends, **self._how)[0][-1]
+        try:
+            return self._solve(self.field, (hidden, elapsed), ends, **self._how)[0][-1]
+        except RuntimeError as error:
+            if traced():
+                raise NotImplementedError(UNTRACEABLE) from error
+            raise
+
+
+UNTRACEABLE = (
+    "Adaptive solvers and the adjoint method look at values, which torch.compile, torch.export and "
+    "vmap do not have; use a solver with a fixed step, such as solver='rk4', and adjoint=False."
+)
 
 
 class Field(nn.Module):
@@ -76,7 +126,11 @@ class Field(nn.Module):
 
     def forward(self, time: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         hidden, elapsed = state
-        return elapsed * self.layers(hidden), torch.zeros_like(elapsed)
+        return self.slope(elapsed, hidden), torch.zeros_like(elapsed)
+
+    def slope(self, elapsed: Tensor, hidden: Tensor) -> Tensor:
+        """dt f(h)."""
+        return elapsed * self.layers(hidden)
 
 
 class ODERNN(Baseline):

@@ -76,22 +76,19 @@ def _each(makers, quick=None):
     ]
 
 
-# Their operations do not depend on values; torchdiffeq looks at errors, explicit solvers at speeds.
-TRACEABLE = {name: make for name, make in EVERY.items() if not name.startswith("ODE")}
-
-
 @pytest.fixture(params=_each(EVERY | EXPLICIT))
 def make(request):
     """A function that makes a circuit of 4 inputs; its arguments are those of the call contract."""
     return request.param
 
 
-@pytest.fixture(params=_each(TRACEABLE))
+@pytest.fixture(params=_each(EVERY))
 def make_traceable(request):
+    """As `make`, without explicit solvers, which in a trace cannot look at speeds."""
     return request.param
 
 
-@pytest.fixture(params=_each(TRACEABLE, quick=("LTC", "CfC dense", "CfC wired")))
+@pytest.fixture(params=_each(EVERY, quick=("LTC", "CfC dense", "CfC wired")))
 def make_compilable(request):
     """As `make_traceable`; a compiler takes seconds for each, so that not all are quick tests."""
     return request.param

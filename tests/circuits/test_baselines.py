@@ -134,6 +134,30 @@ def test_an_ode_rnn_flows_along_its_neural_ode_for_each_row_s_own_time(solver, a
         np.testing.assert_allclose(flowed[row], exact, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("solver", ["euler", "midpoint", "rk4"])
+def test_solvers_with_a_fixed_step_are_those_of_torchdiffeq(solver):
+    ours = ODERNN(3, 5, solver=solver, steps=3).double()
+    theirs = ODERNN(3, 5, solver=solver, steps=3, adjoint=True).double()
+    theirs.load_state_dict(ours.state_dict())
+    inputs, elapsed = torch.randn(2, 4, 3, dtype=torch.float64), torch.rand(2, 4)
+    torch.testing.assert_close(ours(inputs, None, elapsed), theirs(inputs, None, elapsed))
+
+
+@pytest.mark.parametrize("options", [{"solver": "dopri5"}, {"solver": "rk4", "adjoint": True}])
+@pytest.mark.parametrize("kind", [ODERNN, ODELSTM])
+def test_where_torchdiffeq_cannot_go_it_says_what_to_use_instead(kind, options):
+    network, inputs = kind(3, 4, 2, **options), torch.randn(2, 3, 3)
+    says = r"use a solver with a fixed step, such as solver='rk4', and adjoint=False"
+    run = torch.func.vmap(lambda each: network(each.unsqueeze(0), None, 0.1)[0])
+    with pytest.raises(NotImplementedError, match=says):
+        run(inputs)
+    with pytest.raises(Exception, match=says):
+        torch.export.export(network, (inputs,))
+    # torch.compile leaves what it cannot take to Python.
+    compiled = torch.compile(network, backend="eager")
+    torch.testing.assert_close(compiled(inputs, None, 0.1), network(inputs, None, 0.1))
+
+
 @pytest.mark.parametrize("kind", [ODERNN, ODELSTM])
 def test_the_adjoint_method_gives_the_gradients_of_back_propagation(kind):
     torch.manual_seed(3)
@@ -164,6 +188,7 @@ def test_without_torchdiffeq_the_ode_baselines_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchdiffeq", None)
     with pytest.raises(ModuleNotFoundError, match=r"liquid_control\[train\]"):
         ODERNN(3, 4)
+    ODERNN(3, 4, solver="rk4")(torch.randn(1, 2, 3))
 
 
 def test_a_reservoir_learns_a_memory_task_by_regression_alone():
