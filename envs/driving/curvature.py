@@ -65,14 +65,16 @@ def is_clear(centre: np.ndarray, spacing: float, clearance: float, closed: bool)
     Neighbours are compared from pi/2 * clearance along the line on: by Schur's theorem a line with
     curves no tighter than half the clearance cannot come nearer than that within one curve.
     """
-    stride = max(1, int(clearance / 8 / spacing))
+    stride = max(1, int(clearance / 4 / spacing))
+    # At worst two samples lie a stride apart side by side: 1 % more distance makes up for it.
     points = centre[::stride]
     apart = np.abs(np.subtract.outer(np.arange(len(points)), np.arange(len(points)))) * stride
     if closed:
         apart = np.minimum(apart, len(centre) - apart)
-    square = np.square(points[:, None] - points[None]).sum(-1)
+    x, y = points.T
+    square = np.subtract.outer(x, x) ** 2 + np.subtract.outer(y, y) ** 2
     far = apart * spacing >= np.pi / 2 * clearance
-    return bool(np.all(square[far] >= (1.005 * clearance) ** 2))
+    return bool(np.all(square[far] >= (1.01 * clearance) ** 2))
 
 
 def draw_open(

@@ -12,7 +12,7 @@ from liquid_control.envs.driving.traffic import Traffic
 __all__ = ["Expert"]
 
 DAMPING = 0.95
-FOLLOWING = 6.0  # [m] at scale 1, way over which an error falls by e at low speed
+FOLLOWING = 6.0  # [m] at scale 1, one over the natural frequency per metre at low speed
 # Natural frequency times delay that still damps: 1.4 rad/s at 0.2 s in the full-size car.
 PHASE = 0.28  # [rad]
 GAP = 0.5  # [m] at scale 1, to keep from a parked car
@@ -51,7 +51,7 @@ class Expert:
 
         With the lateral error e and the heading error psi, both `preview` seconds ahead,
         k = k_lane - (w / v)^2 e - 2 d (w / v) sin(psi): a second-order system of natural frequency
-        w and damping d, since e'' = v^2 (k - k_lane).
+        w and damping d, since e'' = v^2 (k - k_lane). Speed: `cruise`, or less before curves.
 
         Args:
             place: of the vehicle on the road.
@@ -61,60 +61,63 @@ class Expert:
             preview: time that the vehicle takes to answer to a command [s].
             time: of the traffic [s].
         """
+        horizon = cruise**2 / (2 * self.deceleration) + speed * preview
+        swerves = self._swerves(road, traffic, place.distance, horizon)
         along = speed * preview
-        ahead = place.distance + along / max(1 - place.curvature * place.offset, 0.1)
-        offset, slope, bend = self._plan(road, traffic, np.array([place.distance, ahead]))
+        along_centre = along / max(1 - place.curvature * place.offset, 0.1)
+        ways = np.array([0.0, along_centre])
+        curvatures, offset, slope, bend = self._plan(road, swerves, place.distance, ways)
         psi = np.angle(np.exp(1j * (yaw - place.heading))) - np.arctan(slope[0])
         error = place.offset - offset[0] + along * np.sin(psi)
         gain = 1 / (FOLLOWING * road.style.scale)
-        if speed * gain * preview > PHASE:
-            gain = PHASE / (speed * preview)
-        curvature = self._curvature(road, ahead, offset[1]) + bend[1]
+        if along * gain > PHASE:
+            gain = PHASE / along
+        curvature = curvatures[1] + bend[1]
         curvature -= gain**2 * error + 2 * DAMPING * gain * np.sin(psi)
-        limit = self.max_curvature
-        return float(np.clip(curvature, -limit, limit)), self._speed(road, place, cruise, traffic)
+        curvature = float(np.clip(curvature, -self.max_curvature, self.max_curvature))
 
-    def _speed(
-        self, road: Road, place: Projection, cruise: float, traffic: Traffic | None
-    ) -> float:
-        """Highest speed [m/s] from which it can slow down for every curve ahead."""
-        way = np.linspace(0, cruise**2 / (2 * self.deceleration), LOOK)
-        offset, _, bend = self._plan(road, traffic, place.distance + way)
-        curvature = np.abs(self._curvature(road, place.distance + way, offset) + bend)
-        bound = self.lateral_acceleration / np.maximum(curvature, 1e-9)
-        return float(min(cruise, np.sqrt(np.min(bound + 2 * self.deceleration * way))))
+        ways = np.linspace(0.0, horizon, LOOK)
+        curvatures, _, _, bend = self._plan(road, swerves, place.distance, ways)
+        # The highest speed from which it can slow down for every curve ahead.
+        bound = self.lateral_acceleration / np.maximum(np.abs(curvatures + bend), 1e-9)
+        slow = float(np.sqrt(np.min(bound + 2 * self.deceleration * ways)))
+        return curvature, min(cruise, slow)
+
+    def _swerves(
+        self, road: Road, traffic: Traffic | None, distance: float, horizon: float
+    ) -> np.ndarray:
+        """Parked cars nearby (P, 3): how far ahead [m], by how much [m] to evade, half length [m].
+
+        By as much as `GAP` asks for, as far as the lane is wide.
+        """
+        if traffic is None or not traffic.parked.any():
+            return np.zeros((0, 3))
+        scale, parked = road.style.scale, traffic.parked
+        ahead = road.ahead(distance, traffic.distance[parked])
+        half = 0.75 * traffic.sizes[parked, 0]
+        room = road.style.lane_width / 2 - self.half_width
+        evade = np.clip(traffic.intrusion[parked] + GAP * scale - room, 0.0, max(room, 0.0))
+        reach = half + SWERVE * scale
+        near = (ahead > -reach) & (ahead < horizon + reach)
+        return np.stack([ahead, evade, half], -1)[near]
 
     def _plan(
-        self, road: Road, traffic: Traffic | None, distance: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Offset [m] of the line to drive, its slope and its second derivative [1/m].
+        self, road: Road, swerves: np.ndarray, distance: float, ways: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The line to drive at `ways` (W,) [m] after `distance`.
 
-        Beside parked cars the line leaves the lane's middle by cosine ramps, as far as `GAP` asks
-        for and the lane is wide.
+        Returns:
+            (W,) each: curvature [1/m] that the road gives it, offset from the centre line [m], its
+            slope and its second derivative [1/m]. It leaves the lane's middle by cosine ramps.
         """
-        offset, slope, bend = (
-            np.full(len(distance), road.lane_offset),
-            *np.zeros((2, len(distance))),
-        )
-        if traffic is None or not traffic.parked.any():
-            return offset, slope, bend
-        scale, lane = road.style.scale, road.style.lane_width
-        parked = traffic.parked
-        gap = lane / 2 - self.half_width
-        evade = np.clip(traffic.intrusion[parked] + GAP * scale - gap, 0.0, max(gap, 0.0))
-        way = road.ahead(distance[:, None], traffic.distance[parked])
-        ramp, flat = SWERVE * scale, 0.75 * traffic.sizes[parked, 0]
-        # 1 beside the car, 0 from `ramp` before and after it on.
-        phase = np.clip((np.abs(way) - flat) / ramp, 0.0, 1.0) * np.pi
-        rate = np.pi / ramp
-        offset = offset + (evade * (1 + np.cos(phase)) / 2).sum(-1)
-        slope = (evade * np.sin(phase) * np.sign(way) * rate / 2).sum(-1)
-        inside = (phase > 0) & (phase < np.pi)
-        bend = (-evade * np.cos(phase) * inside * rate**2 / 2).sum(-1)
-        return offset, slope, bend
-
-    @staticmethod
-    def _curvature(road: Road, distance: np.ndarray | float, offset: np.ndarray) -> np.ndarray:
-        """Curvature [1/m] of the line that runs `offset` metres beside the centre line."""
-        _, _, curvature = road.at(distance)
-        return curvature / (1 - curvature * offset)
+        _, _, curvature = road.at(distance + ways)
+        offset = np.full(len(ways), road.lane_offset)
+        slope, bend = np.zeros((2, len(ways)))
+        rate = np.pi / (SWERVE * road.style.scale)
+        for ahead, evade, half in swerves:
+            # 1 beside the car, 0 from a ramp before and after it on.
+            phase = np.clip((np.abs(ways - ahead) - half) * rate, 0.0, np.pi)
+            offset += evade * (1 + np.cos(phase)) / 2
+            slope -= evade * np.sin(phase) * np.sign(ways - ahead) * rate / 2
+            bend -= evade * np.cos(phase) * ((phase > 0) & (phase < np.pi)) * rate**2 / 2
+        return curvature / (1 - curvature * offset), offset, slope, bend

@@ -225,11 +225,9 @@ def draw_open_profile(rng: np.random.Generator, style: RoadStyle, attempt: int) 
 def draw_closed_profile(rng: np.random.Generator, style: RoadStyle, attempt: int) -> Profile | None:
     """A loop that is less bent out of shape with each attempt; the last is a rounded square."""
     last = attempt == ATTEMPTS - 1
-    ramp = style.ramps[1]
-    side = max(2 / style.max_curvature + ramp, style.clearance)
-    most = max(1, int(style.length / (2 * side)))
-    cells = 1 if last else int(rng.integers(max(1, most // 2), most + 1))
-    profile = draw_loop(rng, style, cells, jitter=0.0 if last else 1 - attempt / ATTEMPTS)
+    shortest = max(2 / style.max_curvature + style.ramps[1], style.clearance)
+    sides = 4.0 if last else style.length / shortest * rng.uniform(0.5, 1.2)
+    profile = draw_loop(rng, style, sides, jitter=0.0 if last else 1 - attempt / ATTEMPTS)
     clockwise = rng.random() < 0.5
     if profile is None or not clockwise:
         return profile

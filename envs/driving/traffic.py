@@ -63,8 +63,10 @@ class Traffic:
     def poses(self, time: float) -> np.ndarray:
         """x, y [m] and yaw [rad], (MAX_CARS, 3), of the middles at `time` [s]."""
         distance = np.mod(self.distance + self.speed * time, self.road.length)
-        (x, y), (_, heading, _) = self.road.line(distance, self.offset).T, self.road.at(distance)
-        return np.column_stack([x, y, heading + np.pi * (self.speed < 0)])
+        centre, heading, _ = self.road.at(distance)
+        x = centre[:, 0] - self.offset * np.sin(heading)
+        y = centre[:, 1] + self.offset * np.cos(heading)
+        return np.stack([x, y, heading + np.pi * (self.speed < 0)], -1)
 
     def hits(
         self, x: float, y: float, yaw: float, length: float, width: float, time: float
@@ -72,8 +74,13 @@ class Traffic:
         """Whether a rectangle around (x, y) [m], turned by `yaw` [rad], touches an active car."""
         if not self.active.any():
             return False
-        poses, sizes = self.poses(time)[self.active], self.sizes[self.active]
-        return bool(overlap(np.array([x, y, yaw]), np.array([length, width]), poses, sizes).any())
+        poses = self.poses(time)
+        reach = np.hypot(length, width) / 2 + np.hypot(*self.sizes.T) / 2
+        near = self.active & (np.hypot(poses[:, 0] - x, poses[:, 1] - y) < reach)
+        if not near.any():
+            return False
+        own = np.array([x, y, yaw]), np.array([length, width])
+        return bool(overlap(*own, poses[near], self.sizes[near]).any())
 
 
 def overlap(pose: np.ndarray, size: np.ndarray, poses: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -121,7 +128,7 @@ def draw(rng: np.random.Generator, road: Road, kind: str = "none", density: floa
         raise InputError(f"The density of other cars is a share from 0 to 1, got {density}.")
     if kind in ("oncoming", "both") and road.style.lanes == 1:
         raise InputError(
-            f"Other cars {kind!r} need a road of 2 lanes, got one of 1; ask for 2 lanes or 'parked'."
+            f"Other cars {kind!r} need a road of 2 lanes, got 1 lane; ask for 2 or for 'parked'."
         )
     scale = road.style.scale
     share, place, jitter = rng.random((3, MAX_CARS))
