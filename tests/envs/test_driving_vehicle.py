@@ -280,7 +280,7 @@ def test_a_slippery_road_takes_longer_to_stop_on_and_is_left_in_curves(vehicle):
         errors.append(1 - vehicle.pose.yaw_rate / vehicle.pose.speed / curvature)
     assert lengths[1] > 2 * lengths[0]
     assert abs(errors[0]) < 0.02
-    assert errors[1] > 0.1
+    assert abs(errors[1]) > 0.1
 
 
 def test_other_physics_are_felt(vehicle):
