@@ -19,6 +19,10 @@ gymnasium.register(
     entry_point="liquid_control.envs.driving_v0:DrivingEnv",
 )
 gymnasium.register(
+    id="liquid_control/Driving-v1",
+    entry_point="liquid_control.envs.driving:DrivingEnv",
+)
+gymnasium.register(
     id="liquid_control/CarRacing-v0",
     entry_point="liquid_control.envs.car_racing:CarRacingEnv",
     reward_threshold=900.0,

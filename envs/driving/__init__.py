@@ -7,3 +7,6 @@ model of all of it; `front_camera` makes frames of it; `expert` drives with priv
 """
 
 from liquid_control.envs import scene  # noqa: F401  (finds OpenGL before MuJoCo is imported)
+from liquid_control.envs.driving.env import DrivingEnv
+
+__all__ = ["DrivingEnv"]

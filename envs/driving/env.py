@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
-from liquid_control.command import STEERING, THROTTLE, CommandSpec, Output, wheel_angle
-from liquid_control.envs.driving import terrain, traffic
+from liquid_control.command import CURVATURE, STEERING, THROTTLE, CommandSpec, Output, wheel_angle
+from liquid_control.envs.driving import actuation, terrain, traffic
+from liquid_control.envs.driving.actuation import Physics
 from liquid_control.envs.driving.expert import Expert
 from liquid_control.envs.driving.front_camera import FrontCamera
 from liquid_control.envs.driving.options import Options
 from liquid_control.envs.driving.road import RoadStyle, generate
 from liquid_control.envs.driving.specs import SPECS, VehicleSpec
-from liquid_control.envs.driving.vehicle import Physics, Vehicle
+from liquid_control.envs.driving.vehicle import Vehicle
 from liquid_control.envs.driving.world import World
 from liquid_control.envs.scene.renderer import Renderer
 from liquid_control.envs.scene.window import Window
@@ -24,6 +25,7 @@ from liquid_control.errors import InputError
 __all__ = ["DrivingEnv"]
 
 RATE = 30  # [Hz]
+ANSWER = 0.2  # [s] that servo and tyres take to answer a new curvature
 VIEW = 640, 360  # [px], width and height of `render()`
 BEGIN, END, LAST = 8.0, 5.0, 100.0  # [m] of a road before the start, after the end, after start=1
 
@@ -106,6 +108,7 @@ class DrivingEnv(gymnasium.Env):
         self.options = self._defaults.decided(np.random.default_rng(0))
         self._spec = SPECS[self.options.vehicle]
         self._steering = actions == "steering"
+        self._curvature = _curvature(self._spec)
         self.command = _command(self._spec, self._steering)
         self.observation_space = gymnasium.spaces.Box(0, 255, (height, width, 3), np.uint8)
         self.action_space = gymnasium.spaces.Box(self.command.low, self.command.high)
@@ -140,10 +143,10 @@ class DrivingEnv(gymnasium.Env):
                 f"action space has, got {self.options.vehicle!r}; make another world for it."
             )
         scale = self._spec.scale
-        self.road = generate(roads, _style(self.options, scale), self._spec.max_curvature)
+        self.road = generate(roads, _style(self.options, scale), self._curvature.high)
         self._terrain = terrain.draw(roads, self.options.hills, scale)
         self._traffic = traffic.draw(roads, self.road, self.options.obstacles, self.options.density)
-        self._expert = Expert(self.command_limit, self._spec.body_half_width)
+        self._expert = Expert(float(self._curvature.high), self._spec.body_half_width)
         self._world, self._vehicle = self._staged(self.options.scene)
         if self._camera or self.render_mode:
             self._world.load(self.road, self._terrain, self.options, looks)
@@ -179,8 +182,10 @@ class DrivingEnv(gymnasium.Env):
     def expert_action(self) -> np.ndarray:
         """What the privileged expert would do now, in terms of `command`."""
         pose = self._pose
+        preview = ANSWER + self._vehicle.physics.delay
         curvature, speed = self._expert.command(
-            self._place, pose.yaw, pose.speed, self.cruise, self._traffic, self._step / RATE
+            *(self.road, self._place, pose.yaw, pose.speed, self.cruise, preview),
+            *(self._traffic, self._step / RATE),
         )
         if not self._steering:
             return np.array([curvature, speed], np.float32)
@@ -235,9 +240,9 @@ class DrivingEnv(gymnasium.Env):
         self._end = END * k
         start = first + self.options.start * max(room, 0.0)
         offset = road.lane_offset + rng.uniform(-0.3, 0.3) * k
-        point, heading, _ = road.at(start)
+        heading = float(road.at(start)[1])
         x, y = road.line(start, offset)
-        yaw = float(heading) + rng.uniform(-0.03, 0.03)
+        yaw = heading + rng.uniform(-0.03, 0.03)
         self._vehicle.place(float(x), float(y), yaw, self.cruise, self._terrain, physics)
         self._step, self._travelled = 0, 0.0
         self._pose = self._vehicle.pose
@@ -305,31 +310,33 @@ class DrivingEnv(gymnasium.Env):
 def _command(spec: VehicleSpec, steering: bool) -> CommandSpec:
     if steering:
         return CommandSpec((STEERING, THROTTLE))
-    limit = spec.max_curvature
-    return CommandSpec(
-        (
-            Output("curvature", "1/m", -limit, limit),
-            Output("speed", "m/s", 0.0, spec.max_speed),
-        )
-    )
+    speed = Output("speed", "m/s", 0.0, spec.max_speed)
+    return CommandSpec((_curvature(spec), speed))
+
+
+def _curvature(spec: VehicleSpec) -> Output:
+    """What a policy may ask for: roads of full size need no more than 0.06 1/m."""
+    if spec.scale == 1.0:
+        return CURVATURE
+    return Output("curvature", "1/m", -spec.max_curvature, spec.max_curvature)
 
 
 def _style(options: Options, scale: float) -> RoadStyle:
-    style = RoadStyle(
+    track = options.scene == "rc_track"
+    curvature = options.max_curvature or (0.12 if track else 0.048)
+    return RoadStyle(
         shape=options.shape,
         lanes=options.lanes,
         lane_width=options.lane_width * scale,
-        shoulder=(0.05 if options.scene == "rc_track" else 0.6) * scale,
+        shoulder=(0.05 if track else 0.6) * scale,
         length=options.length * scale,
+        max_curvature=curvature / scale,
         scale=scale,
     )
-    if options.max_curvature is not None:
-        style = replace(style, max_curvature=options.max_curvature / scale)
-    return style
 
 
 def _physics(options: Options, rng: np.random.Generator) -> Physics:
-    physics = Physics.draw(rng, options.randomise)
+    physics = actuation.draw(rng, options.randomise)
     if options.steering_delay is not None:
         physics = replace(physics, delay=options.steering_delay)
     if options.steering_rate is not None:

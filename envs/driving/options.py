@@ -74,7 +74,7 @@ class Options:
         shape: "open" or "loop".
         lanes: 1 or 2 (right-hand traffic).
         lane_width: [m] 2.4 to 8.
-        length: of the road, about [m], 100 to 1500.
+        length: of the road, about [m], 100 to 1500; 1200, or 300 for the track in the hall.
         max_curvature: sharpest curve of the road [1/m], full size.
         hills: 0 (flat) to 1 (slopes up to about 10 %).
         markings: "solid", "dashed", "worn" or "missing" lines at the edges.
@@ -101,7 +101,7 @@ class Options:
     shape: str | None = None
     lanes: int | None = None
     lane_width: float | None = None
-    length: float = 1200.0
+    length: float | None = None
     max_curvature: float | None = None
     hills: float | None = None
     markings: str | None = None
@@ -188,6 +188,7 @@ class Options:
             lanes=lanes,
             # A single lane is wider than one of two.
             lane_width=choose(self.lane_width, width + (0.7 if lanes == 1 else 0.0)),
+            length=choose(self.length, 300.0 if track else 1200.0),
             hills=choose(self.hills, float(hills)),
             markings=self.markings or markings,
             season=season,
