@@ -17,7 +17,7 @@ FOLLOWING = 6.0  # [m] at scale 1, one over the natural frequency per metre at l
 PHASE = 0.28  # [rad]
 GAP = 0.5  # [m] at scale 1, to keep from a parked car
 SWERVE = 16.0  # [m] at scale 1, over which the way round a parked car begins and ends
-LOOK = 24  # places ahead at which the speed is planned
+LOOK = 64  # places ahead at which the speed is planned
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def generate(
         raise InputError(
             f"A road with max_curvature {style.max_curvature:.4g} 1/m has a lane of up to "
             f"{tightest:.4g} 1/m, tighter than the {turn_limit:.4g} 1/m that the vehicle can turn; "
-            f"ask for at most {most:.4g} 1/m."
+            f"ask for at most {int(most * 1e5) / 1e5} 1/m."
         )
     draw = draw_closed_profile if style.shape == "loop" else draw_open_profile
     best, best_share = None, -1.0

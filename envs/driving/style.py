@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from math import isfinite, pi
+from math import ceil, isfinite, pi
 
 from liquid_control.errors import InputError
 
@@ -79,7 +79,7 @@ class RoadStyle:
         if self.half_width * self.max_curvature > FOLD:
             raise InputError(
                 f"A road {2 * self.half_width:.4g} m wide needs curves of at least "
-                f"{self.half_width / FOLD:.4g} m radius, got {1 / self.max_curvature:.4g} m "
+                f"{_up(self.half_width / FOLD)} m radius, got {1 / self.max_curvature:.4g} m "
                 f"(max_curvature {self.max_curvature:.4g} 1/m); make it narrower or its curves "
                 "wider."
             )
@@ -87,7 +87,7 @@ class RoadStyle:
             raise InputError(
                 f"A road of this shape ({self.shape!r}) with curves of "
                 f"{1 / self.max_curvature:.4g} m radius needs a length of at least "
-                f"{self.min_length:.4g} m, got {self.length:.4g} m; make it longer."
+                f"{_up(self.min_length)} m, got {self.length:.4g} m; make it longer."
             )
 
     @property
@@ -121,6 +121,11 @@ class RoadStyle:
         """Distance [m] that centre lines of two stretches of the road keep from each other."""
         wide = 2 * self.half_width
         return max(wide, min(wide + self.verge * self.scale, 2 * FOLD / self.max_curvature))
+
+
+def _up(value: float) -> str:
+    """A least value rounded up, so that whoever asks for it gets it."""
+    return f"{ceil(value * 1e3) / 1e3:.6g}"
 
 
 # A track for 1:10 cars as people tape it on a floor: 0.7 m wide, curves of 0.6 m radius and more.

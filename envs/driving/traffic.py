@@ -19,7 +19,7 @@ KINDS = ("none", "parked", "oncoming", "both")
 MAX_CARS = 8
 SIZE = 4.4, 1.8  # [m] at scale 1, length and width of a body
 INTRUSION = 0.0, 0.2  # share of the lane's width that a parked car takes up
-PARKING_CURVATURE = 0.25  # share of max_curvature up to which cars park
+PARKING_CURVATURE = 0.25  # share of max_curvature up to which cars like to park
 FIRST_PARKED = 60.0  # [m] at scale 1, along the road
 SPEED = 6.0, 9.0  # [m/s] at scale 1, of oncoming cars
 
@@ -114,7 +114,6 @@ def draw(rng: np.random.Generator, road: Road, kind: str = "none", density: floa
     Args:
         kind: "none", "parked", "oncoming" or "both".
         density: share of the `MAX_CARS` cars that are there, 0 to 1; of "both", half of each.
-            Fewer cars park where the road has too few straights for them.
 
     Raises:
         InputError: for an unknown kind, a density outside 0 to 1, or oncoming cars on one lane.
@@ -159,23 +158,25 @@ def draw(rng: np.random.Generator, road: Road, kind: str = "none", density: floa
 
 
 def parking_spots(road: Road, count: int, place: np.ndarray) -> np.ndarray:
-    """At most `count` arc lengths [m] amid straight stretches, one in each equal part of the road.
+    """`count` arc lengths [m] on straight stretches, one in each equal part of the road.
+
+    A part without any has its car in its gentlest curve.
 
     Args:
         place: (count,) from 0 to 1, which of the spots in each part.
     """
     scale = road.style.scale
-    gentle = np.abs(road.curvature) <= PARKING_CURVATURE * road.style.max_curvature
     reach = round(1.5 * SIZE[0] * scale / road.spacing)
-    padded = np.pad(gentle, reach, mode="wrap" if road.closed else "edge")
-    clear = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).all(axis=1)
+    padded = np.pad(np.abs(road.curvature), reach, mode="wrap" if road.closed else "edge")
+    bend = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
     samples = np.arange(len(road.centre)) * road.spacing
     first = min(FIRST_PARKED * scale, road.length / 4)
     bounds = np.linspace(first, road.length - first / 2, count + 1)
     spots = []
     for low, high, share in zip(bounds[:-1], bounds[1:], place, strict=True):
         # A third of each part stays free, so that two cars are never close together.
-        free = samples[clear & (samples >= low) & (samples < low + (high - low) * 2 / 3)]
-        if len(free):
-            spots.append(free[int(share * len(free))])
+        part = (samples >= low) & (samples < low + (high - low) * 2 / 3)
+        limit = max(PARKING_CURVATURE * road.style.max_curvature, 1.1 * bend[part].min())
+        free = samples[part & (bend <= limit)]
+        spots.append(free[int(share * len(free))])
     return np.array(spots)
