@@ -18,6 +18,8 @@ ROS_WHEELS = 'sys_platform == "linux" and platform_machine == "x86_64" and pytho
 
 EXTRAS = {
     "sim": ["mujoco>=4.0,<5", "gymnasium>=1.0,<2"],
+    # Not in "sim": 35 MB more, and on Python 3.14 pip would have to compile Box2D.
+    "carracing": ["gymnasium[box2d]>=1.0,<2"],
     "train": ["lightning>=2.5,<3", "tensorboard>=2.18", "torchdiffeq>=0.2.5"],
     "ros": [
         f"{name}; {ROS_WHEELS}"

@@ -20,12 +20,9 @@ from liquid_control.envs.car_racing import variants
 __all__ = ["FRAME_SHAPE", "Racing"]
 
 FRAME_SHAPE = (STATE_H, STATE_W, 3)
-EVERY_SECOND = GRASS_DIM * np.arange(-20, 20, 2)
-PATCHES = np.stack(np.meshgrid(EVERY_SECOND, EVERY_SECOND, indexing="ij"), -1).reshape(
-    -1, 1, 2
-) + GRASS_DIM * np.array(
-    [(1, 0), (0, 0), (0, 1), (1, 1)]
-)  # (patches, 4 corners, 2) [m], in the order in which CarRacing draws them
+# Field patches (patches, 4 corners, 2) [m], in the order in which CarRacing draws them.
+PLACES = GRASS_DIM * np.stack(np.mgrid[-20:20:2, -20:20:2], -1).reshape(-1, 1, 2)
+PATCHES = PLACES + GRASS_DIM * np.array([(1, 0), (0, 0), (0, 1), (1, 1)])
 FIELD = PLAYFIELD * np.array([(1, 1), (1, -1), (-1, -1), (-1, 1)])
 
 

@@ -10,8 +10,12 @@ Each changes pixels alone, never the physics, the track or the reward.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pygame
+
+if TYPE_CHECKING:
+    import pygame
 
 __all__ = ["VARIANTS", "bars", "blob", "colour_shift", "noise"]
 
@@ -67,6 +71,7 @@ def noise(
             channels counts as field too: that is how the edges of patches are smoothed.
         rng: of this frame.
     """
-    low, high = np.min(colours, 0) - 1.5, np.max(colours, 0) + 1.5
+    # Scaling the window to the frame makes colours darker by up to 2 of 255.
+    low, high = np.min(colours, 0) - 3, np.max(colours, 0) + 1
     field = np.all((picture >= low) & (picture <= high), axis=-1)
     return np.where(field[..., None], rng.integers(0, 256, picture.shape, np.uint8), picture)

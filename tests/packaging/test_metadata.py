@@ -13,7 +13,8 @@ from packaging.requirements import Requirement
 import liquid_control
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = {"fast", "sim", "train", "ros", "viz", "export", "scale", "dev", "test", "all"}
+EXTRAS = {"fast", "sim", "carracing", "train", "ros", "viz", "export", "scale"}
+EXTRAS |= {"dev", "test", "all"}
 
 
 @pytest.fixture(scope="module")
