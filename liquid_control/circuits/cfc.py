@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from liquid_control.circuits import fused_cfc, fused_sample, fused_sequence
+from liquid_control.circuits import fused_cfc, fused_dense, fused_sample, fused_sequence
 from liquid_control.circuits.cfc_cells import ACTIVATIONS, MODES, DenseCell, WiredCell
 from liquid_control.circuits.circuit import Circuit, State
 from liquid_control.circuits.memory import LongMemory
@@ -106,8 +106,13 @@ class CfC(Circuit):
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cell
-        if self._compilable and fused_sequence.applies(inputs, *state, elapsed, cell.bias):
-            states = fused_cfc.solve(cell, inputs, *state, elapsed)
+        if self.wiring is None:
+            solve, weight = fused_dense.solve, cell.first.weight
+            plain = self.memory is None and cell.tanh is not None
+        else:
+            solve, weight, plain = fused_cfc.solve, cell.bias, self._compilable
+        if plain and fused_sequence.applies(inputs, *state, elapsed, weight):
+            states = solve(cell, inputs, *state, elapsed)
             # A copy, so that a caller who keeps the state does not keep the whole sequence.
             return self._read(None, (states,)), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)

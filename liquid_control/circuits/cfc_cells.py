@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from liquid_control.circuits import fused_cfc
+from liquid_control.circuits import fused_cfc, fused_dense
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["ACTIVATIONS", "MODES", "DenseCell", "WiredCell"]
@@ -109,11 +109,18 @@ class DenseCell(nn.Module):
                 rest += [*after, nn.Linear(width, width)]
             rest += [*after, nn.Linear(width, heads * units)]
         self.rest = nn.Sequential(*rest)
+        self._tanh = None if backbone_layers != 1 else fused_dense.TANHS.get(activation)
+        self._dropout = backbone_dropout > 0
         layers = [self.first, *(layer for layer in rest if isinstance(layer, nn.Linear))]
         for layer in layers[:-1]:
             nn.init.xavier_uniform_(layer.weight)
         for head in layers[-1].weight.detach().chunk(heads):
             nn.init.xavier_uniform_(head)
+
+    @property
+    def tanh(self) -> tuple[float, float] | None:
+        """Amplitude and rate of a backbone that `fused_dense` takes, as it is now; else None."""
+        return None if self._dropout and self.training else self._tanh
 
     def prepare(self) -> Tensor:
         """The first layer's weights of the state."""

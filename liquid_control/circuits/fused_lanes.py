@@ -21,6 +21,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 __all__ = [
     "LANES",
     "OPTIONS",
+    "absolute",
     "choose",
     "elapsed_of",
     "floats_at",
@@ -115,6 +116,19 @@ def choose(_, condition, value, otherwise):
         return builder.select(builder.fcmp_unordered("!=", condition, zeros), value, otherwise)
 
     return lanes(condition, value, otherwise), generate
+
+
+@intrinsic
+def absolute(_, value):
+    """|value|."""
+
+    def generate(context, builder, signature, arguments):
+        name = f"llvm.fabs.v{LANES}f32"
+        kind = ir.FunctionType(FLOATS, [FLOATS])
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [arguments[0]])
+
+    return lanes(value), generate
 
 
 @intrinsic
