@@ -27,3 +27,7 @@ gymnasium.register(
     entry_point="liquid_control.envs.car_racing:CarRacingEnv",
     reward_threshold=900.0,
 )
+gymnasium.register(
+    id="liquid_control/Drone-v0",
+    entry_point="liquid_control.envs.drone:DroneEnv",
+)

@@ -50,6 +50,7 @@ class Quadrotor:
     """Flies the `base_link` of a MuJoCo model made from one of `KINDS`.
 
     Attributes:
+        radius: of the hull, seen from above [m].
         touched: whether the last `step` ended in contact with anything.
         impact: speed [m/s] at which it last met anything in the last `step`, 0 without contact.
     """
@@ -57,6 +58,7 @@ class Quadrotor:
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         self.model, self.data = model, data
         self._body = model.body("base_link").id
+        self.radius = float(model.geom("hull").size[:2].max())
         self._drag = tuple(model.numeric("drag").data.tolist())
         self._controller = Controller(model)
         self.touched, self.impact = False, 0.0
@@ -90,7 +92,10 @@ class Quadrotor:
 
     def place(self, x: float, y: float, z: float, yaw: float) -> None:
         """Put the drone at (x, y, z) [m] with `yaw` [rad], hovering."""
+        # What else stands in the world stays where it is.
+        others = self.data.mocap_pos.copy(), self.data.mocap_quat.copy()
         mujoco.mj_resetData(self.model, self.data)
+        self.data.mocap_pos[:], self.data.mocap_quat[:] = others
         self.data.qpos[:7] = [x, y, z, math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
         self.data.act[:] = self._controller.hover
         self._controller.reset(0.0, 0.0, 0.0)

@@ -1,0 +1,114 @@
+"""What is to be done in an episode, and whether it was."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from liquid_control.envs.drone.objects import CENTRE
+from liquid_control.envs.drone.options import Options
+from liquid_control.envs.drone.quadrotor import Pose
+from liquid_control.envs.drone.route import CIRCLE, Route
+
+__all__ = ["REACH", "Sight", "Task", "look"]
+
+REACH = 2.0  # [m] from the middle of a target: it is reached
+FACING = math.radians(15)  # off the middle of the picture, at most
+SAFE = 1.2  # [m]: nearer is too near to hold
+HOLD_FAR = 2.6  # [m]: farther is too far to hold
+HOLD_SPEED = 0.6  # [m/s], relative to the target
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Where the target is, seen from the drone.
+
+    Attributes:
+        distance: to its middle [m].
+        bearing: [rad], positive left of the nose.
+        visible: whether its middle is in the picture, with nothing in between.
+        relative_speed: of the drone, relative to the target [m/s].
+    """
+
+    distance: float
+    bearing: float
+    visible: bool
+    relative_speed: float
+
+    @property
+    def faced(self) -> bool:
+        return self.visible and abs(self.bearing) < FACING
+
+
+class Task:
+    """The task of one episode.
+
+    Attributes:
+        reached: how many targets were reached, or 1 when hovering or following was held.
+        done: whether the episode is a success.
+    """
+
+    def __init__(self, options: Options, route: Route) -> None:
+        self._options, self._route = options, route
+        self._speed = options.target_speed if options.task == "moving" else 0.0
+        self._height = CENTRE[options.target]
+        self._held = 0.0
+        self.reached, self.done = 0, False
+
+    def target(self, time: float) -> np.ndarray:
+        """Middle of the target (3,) [m] after `time` [s]."""
+        if self._options.task == "moving":
+            place = self._route.moved(self._speed, time)
+        else:
+            place = self._route.targets[min(self.reached, len(self._route.targets) - 1)]
+        return np.array([place[0], place[1], self._height])
+
+    def drift(self, time: float) -> np.ndarray:
+        """Velocity of the target (2,) [m/s]."""
+        if not self._speed:
+            return np.zeros(2)
+        arm = self._route.moved(self._speed, time) - self._route.circle
+        return self._speed / CIRCLE * np.array([-arm[1], arm[0]])
+
+    def update(self, sight: Sight, seconds: float) -> bool:
+        """Take in what was achieved in a step of `seconds`; True when a target was reached."""
+        if self.done:
+            return False
+        if self._options.task in ("target", "hike"):
+            if sight.distance > REACH or not sight.faced:
+                return False
+            self.reached += 1
+            self.done = self.reached == len(self._route.targets)
+            return True
+        holds = SAFE < sight.distance < HOLD_FAR and sight.faced
+        self._held = self._held + seconds if holds and sight.relative_speed < HOLD_SPEED else 0.0
+        if self._held < self._options.hold:
+            return False
+        self.reached, self.done = 1, True
+        return True
+
+
+def look(
+    pose: Pose, eye: np.ndarray, target: np.ndarray, drift: np.ndarray, hidden: bool, tangents
+) -> Sight:
+    """What the drone has of a target (3,) [m] that moves at `drift` (2,) [m/s].
+
+    Args:
+        eye: where the camera is (3,) [m].
+        hidden: whether something stands between.
+        tangents: of half the horizontal and half the vertical field of view.
+    """
+    way = target - eye
+    ahead = math.cos(pose.yaw) * way[0] + math.sin(pose.yaw) * way[1]
+    left = math.cos(pose.yaw) * way[1] - math.sin(pose.yaw) * way[0]
+    inside = abs(left) < ahead * tangents[0] and abs(way[2]) < ahead * tangents[1]
+    vx = math.cos(pose.yaw) * pose.vx - math.sin(pose.yaw) * pose.vy - drift[0]
+    vy = math.sin(pose.yaw) * pose.vx + math.cos(pose.yaw) * pose.vy - drift[1]
+    return Sight(
+        distance=float(np.linalg.norm(target - [pose.x, pose.y, pose.z])),
+        bearing=math.atan2(left, ahead),
+        visible=bool(inside and not hidden),
+        relative_speed=math.sqrt(vx * vx + vy * vy + pose.vz**2),
+    )
