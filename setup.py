@@ -36,6 +36,15 @@ EXTRAS = {
     "fast": ["numba>=0.65"],
     "export": ["onnx>=1.18", "onnxruntime>=1.22"],
     "scale": ["ray>=2.50", "optuna>=4"],
+    # benchmarks/sequences.py; gymnasium's own MuJoCo worlds do not load without imageio.
+    "bench": [
+        "stable-baselines3>=2.6",
+        "scikit-learn>=1.5",
+        "matplotlib>=3.8",
+        "mujoco>=4.0,<5",
+        "gymnasium>=1.0,<2",
+        "imageio>=2.30",
+    ],
     # launch_testing of ROS 2 fails on every run of pytest 9.
     "test": [
         "pytest>=8,<9",
