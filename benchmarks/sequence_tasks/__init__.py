@@ -1,0 +1,1 @@
+"""Sequence benchmarks: tasks, models, training, tables and plots; see `benchmarks/sequences.py`."""

@@ -1,0 +1,103 @@
+"""Pictures of the results: one for trajectory lengths, one for the trained tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot
+
+from sequence_tasks.data import Task
+from sequence_tasks.models import MODELS
+from sequence_tasks.results import summaries
+from sequence_tasks.training import Result
+from sequence_tasks.trajectory import KINDS, Setting, plane, states
+
+__all__ = ["plot_tasks", "plot_trajectories"]
+
+COLOURS = {"node": "#b0622b", "ctrnn": "#6b6f76", "ltc": "#1f6f8b"}
+LIQUID, OTHER = "#1f6f8b", "#a9adb3"
+AXES = {"width": "neurons", "depth": "layers of f", "scale": "weight scale", "activation": ""}
+
+
+def plot_trajectories(rows: list[dict], path: Path) -> None:
+    """Lengths over each property, and one path of each kind in the plane."""
+    figure, axes = pyplot.subplots(2, 4, figsize=(13, 6.4), constrained_layout=True)
+    for axis, (sweep, label) in zip(axes[0], AXES.items(), strict=True):
+        own = [row for row in rows if row["sweep"] == sweep]
+        for kind, name in KINDS.items():
+            line = [row for row in own if row["kind"] == kind]
+            values = [row[sweep] for row in line]
+            middle = np.array([row["state"] for row in line])
+            spread = np.array([row["state_deviation"] for row in line])
+            places = range(len(values)) if sweep == "activation" else values
+            low = np.maximum(middle - spread, middle / 3)  # keeps a log axis whole
+            axis.plot(places, middle, "o-", color=COLOURS[kind], label=name, ms=4)
+            axis.fill_between(places, low, middle + spread, color=COLOURS[kind], alpha=0.15)
+            if sweep == "activation":
+                axis.set_xticks(list(places), [value.replace("_", " ") for value in values])
+        axis.set_yscale("log")
+        axis.set_title(f"over {sweep.replace('scale', 'weight scale')}", fontsize=10)
+        axis.set_xlabel(label)
+        if sweep in ("width", "scale"):
+            axis.set_xscale("log")
+    axes[0, 0].set_ylabel("length of the state's path")
+    axes[0, 0].legend(frameon=False, fontsize=9)
+    for axis, (kind, name) in zip(axes[1], KINDS.items(), strict=False):
+        path_2d = plane(states(kind, Setting(), 1)[0][0])
+        axis.plot(*path_2d.T, color=COLOURS[kind], lw=1.6)
+        axis.plot(*path_2d[0], "o", color=COLOURS[kind], ms=5)
+        axis.set_title(f"a path of the {name}", fontsize=10)
+        axis.set_aspect("equal", adjustable="datalim")
+    for kind, name in KINDS.items():
+        line = [row for row in rows if row["sweep"] == "scale" and row["kind"] == kind]
+        axes[1, 3].plot(
+            [row["scale"] for row in line],
+            [row["folding"] for row in line],
+            "o-",
+            color=COLOURS[kind],
+            label=name,
+            ms=4,
+        )
+    axes[1, 3].set_xscale("log")
+    axes[1, 3].set_title("length over diameter (a straight line: 1)", fontsize=10)
+    axes[1, 3].set_xlabel("weight scale")
+    _save(figure, path)
+
+
+def plot_tasks(tasks: list[Task], results: list[Result], path: Path) -> None:
+    """Test scores of all networks, a panel a task; every seed is a dot."""
+    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), constrained_layout=True)
+    for axis, task in zip(axes.flat, tasks, strict=False):
+        found = summaries(results, task.name)
+        for place, model in enumerate(MODELS):
+            if model not in found:
+                continue
+            scores = [r.test for r in results if (r.task, r.model) == (task.name, model)]
+            scale = 100 if task.classifies else 1
+            colour = LIQUID if model.startswith(("ltc", "cfc")) else OTHER
+            axis.barh(place, scale * found[model].mean, color=colour, height=0.7)
+            axis.plot(scale * np.array(scores), [place] * len(scores), "o", color="black", ms=3)
+            known = task.published.get(model)
+            if known is not None:
+                axis.plot(scale * known, place, "D", color="#c9472f", ms=6, mfc="none")
+        axis.set_yticks(range(len(MODELS)), MODELS.values(), fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(task.title, fontsize=10)
+        axis.set_xlabel("accuracy [%]" if task.classifies else "mean squared error")
+    for axis in axes.flat[len(tasks) :]:
+        axis.set_visible(False)
+    figure.text(
+        0.99, -0.02, "dots: seeds; diamonds: published, other recipe", ha="right", fontsize=9
+    )
+    _save(figure, path)
+
+
+def _save(figure: pyplot.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
