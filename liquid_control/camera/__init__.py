@@ -1,7 +1,28 @@
 """Everything that happens to an image outside a network, in numpy and OpenCV."""
 
+from liquid_control.camera.effects import CameraEffects, CameraPipeline
+from liquid_control.camera.headlights import Headlights
+from liquid_control.camera.lens import Intrinsics, Lens, Undistorter, intrinsics
 from liquid_control.camera.light import gamma, shadow_band
+from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
 from liquid_control.camera.setup import CameraSetup
+from liquid_control.camera.weather import LensDrops, Precipitation, glare
 
-__all__ = ["CameraSetup", "gamma", "gaussian", "shadow_band"]
+__all__ = [
+    "CameraEffects",
+    "CameraPipeline",
+    "CameraSetup",
+    "Headlights",
+    "Intrinsics",
+    "Lens",
+    "LensDrops",
+    "MotionBlur",
+    "Precipitation",
+    "Undistorter",
+    "gamma",
+    "gaussian",
+    "glare",
+    "intrinsics",
+    "shadow_band",
+]
