@@ -15,7 +15,8 @@ DAMPING = 0.95
 FOLLOWING = 6.0  # [m] at scale 1, one over the natural frequency per metre at low speed
 # Natural frequency times delay that still damps: 1.4 rad/s at 0.2 s in the full-size car.
 PHASE = 0.28  # [rad]
-GAP = 0.5  # [m] at scale 1, to keep from a parked car
+GAP = 0.5  # [m] at scale 1, to keep from a parked car; with less it passes slowly
+SLOWEST = 0.4  # share of the cruising speed, past a parked car that leaves no gap
 SWERVE = 16.0  # [m] at scale 1, over which the way round a parked car begins and ends
 LOOK = 64  # places ahead at which the speed is planned
 
@@ -80,26 +81,33 @@ class Expert:
         curvatures, _, _, bend = self._plan(road, swerves, place.distance, ways)
         # The highest speed from which it can slow down for every curve ahead.
         bound = self.lateral_acceleration / np.maximum(np.abs(curvatures + bend), 1e-9)
-        slow = float(np.sqrt(np.min(bound + 2 * self.deceleration * ways)))
-        return curvature, min(cruise, slow)
+        slow = np.sqrt(np.min(bound + 2 * self.deceleration * ways))
+        for ahead, _, half, gap in swerves:
+            if ahead > -half:
+                share = np.clip(gap / (GAP * road.style.scale), SLOWEST, 1.0)
+                before = max(ahead - half, 0.0)
+                slow = min(slow, np.sqrt((share * cruise) ** 2 + 2 * self.deceleration * before))
+        return curvature, float(min(cruise, slow))
 
     def _swerves(
         self, road: Road, traffic: Traffic | None, distance: float, horizon: float
     ) -> np.ndarray:
-        """Parked cars nearby (P, 3): how far ahead [m], by how much [m] to evade, half length [m].
+        """Parked cars nearby (P, 4), in metres: how far ahead, by how much to evade, for how long
+        before and after their middle, and the gap that is left.
 
-        By as much as `GAP` asks for, as far as the lane is wide.
+        It evades by as much as `GAP` asks for, as far as the lane is wide.
         """
         if traffic is None or not traffic.parked.any():
-            return np.zeros((0, 3))
+            return np.zeros((0, 4))
         scale, parked = road.style.scale, traffic.parked
         ahead = road.ahead(distance, traffic.distance[parked])
         half = 0.75 * traffic.sizes[parked, 0]
         room = road.style.lane_width / 2 - self.half_width
-        evade = np.clip(traffic.intrusion[parked] + GAP * scale - room, 0.0, max(room, 0.0))
+        intrusion = traffic.intrusion[parked]
+        evade = np.clip(intrusion + GAP * scale - room, 0.0, max(room, 0.0))
         reach = half + SWERVE * scale
         near = (ahead > -reach) & (ahead < horizon + reach)
-        return np.stack([ahead, evade, half], -1)[near]
+        return np.stack([ahead, evade, half, room + evade - intrusion], -1)[near]
 
     def _plan(
         self, road: Road, swerves: np.ndarray, distance: float, ways: np.ndarray
@@ -114,7 +122,7 @@ class Expert:
         offset = np.full(len(ways), road.lane_offset)
         slope, bend = np.zeros((2, len(ways)))
         rate = np.pi / (SWERVE * road.style.scale)
-        for ahead, evade, half in swerves:
+        for ahead, evade, half, _ in swerves:
             # 1 beside the car, 0 from a ramp before and after it on.
             phase = np.clip((np.abs(ways - ahead) - half) * rate, 0.0, np.pi)
             offset += evade * (1 + np.cos(phase)) / 2

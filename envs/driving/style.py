@@ -85,7 +85,7 @@ class RoadStyle:
             )
         if self.length < self.min_length:
             raise InputError(
-                f"A road of this shape ({self.shape!r}) with curves of "
+                f"A road of shape '{self.shape}' with curves of "
                 f"{1 / self.max_curvature:.4g} m radius needs a length of at least "
                 f"{_up(self.min_length)} m, got {self.length:.4g} m; make it longer."
             )

@@ -18,7 +18,8 @@ __all__ = ["KINDS", "MAX_CARS", "SIZE", "Traffic", "draw"]
 KINDS = ("none", "parked", "oncoming", "both")
 MAX_CARS = 8
 SIZE = 4.4, 1.8  # [m] at scale 1, length and width of a body
-INTRUSION = 0.0, 0.2  # share of the lane's width that a parked car takes up
+INTRUSION = 0.2  # share of the lane's width that a parked car takes up at most
+FREE = 2.3  # [m] at scale 1, of the lane that it leaves free
 PARKING_CURVATURE = 0.25  # share of max_curvature up to which cars like to park
 FIRST_PARKED = 60.0  # [m] at scale 1, along the road
 SPEED = 6.0, 9.0  # [m/s] at scale 1, of oncoming cars
@@ -29,9 +30,10 @@ class Traffic:
     """Cars on a road, `MAX_CARS` of them, active or not.
 
     Parked cars stand on the shoulder of the lane to drive in and take up at most a fifth of its
-    width from the right: a car of half the lane's width gets past within its lane, with little room
-    when it stays in the middle. Oncoming cars follow the middle of the opposite lane at constant
-    speed; one that reaches the begin of an open road starts again at its end.
+    width from the right: a car of half the lane's width gets past in the middle, but close; better
+    it evades by up to a tenth of the lane's width, still within the lane. Oncoming cars follow the
+    middle of the opposite lane at constant speed; one that reaches the begin of an open road starts
+    again at its end.
 
     Attributes:
         road: where they are.
@@ -142,8 +144,9 @@ def draw(rng: np.random.Generator, road: Road, kind: str = "none", density: floa
     active = np.zeros(MAX_CARS, bool)
 
     edge = road.lane_offset - road.style.lane_width / 2
-    intrusion = INTRUSION[0] + share * (INTRUSION[1] - INTRUSION[0])
-    offset = edge + intrusion * road.style.lane_width - width / 2
+    lane = road.style.lane_width
+    most = max(min(INTRUSION * lane, lane - FREE * scale), 0.0)
+    offset = edge + share * most - width / 2
     spots = parking_spots(road, standing, place[:standing])
     distance[: len(spots)] = spots
     active[: len(spots)] = True
@@ -166,7 +169,7 @@ def parking_spots(road: Road, count: int, place: np.ndarray) -> np.ndarray:
         place: (count,) from 0 to 1, which of the spots in each part.
     """
     scale = road.style.scale
-    reach = round(1.5 * SIZE[0] * scale / road.spacing)
+    reach = round(SIZE[0] * scale / road.spacing)
     padded = np.pad(np.abs(road.curvature), reach, mode="wrap" if road.closed else "edge")
     bend = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
     samples = np.arange(len(road.centre)) * road.spacing

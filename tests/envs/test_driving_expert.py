@@ -148,6 +148,23 @@ def test_it_makes_room_for_a_parked_car_and_only_there():
     assert steer(before, traffic) == steer(before, None)
 
 
+def test_it_passes_slowly_where_the_lane_is_narrow():
+    road = generate(np.random.default_rng(3), RoadStyle(lane_width=2.6))
+    traffic = draw(np.random.default_rng(4), road, "parked", 0.5)
+    closest = int(np.argmax(traffic.intrusion))
+    beside = float(traffic.distance[closest])
+
+    def speed(distance, half_width):
+        x, y = road.line(distance, road.lane_offset)
+        place, yaw = road.project(x, y, distance), float(road.at(distance)[1])
+        return Expert(half_width=half_width).command(road, place, yaw, 8.0, 8.0, 0.2, traffic)[1]
+
+    assert speed(beside, 0.95) < speed(beside - 10, 0.95) < speed(beside - 40, 0.95)
+    assert speed(beside, 0.95) < 7.0
+    assert speed(beside, 0.6) == pytest.approx(8.0)
+    assert speed(beside + 10, 0.95) == pytest.approx(8.0)
+
+
 def test_at_rest_the_command_is_finite():
     road = generate(np.random.default_rng(0), RoadStyle())
     place = road.project(30.0, -1.0, 30.0)
