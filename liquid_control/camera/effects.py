@@ -232,7 +232,8 @@ class CameraPipeline:
         """The newest frame that has come over the cable."""
         effects = self.effects
         lost = effects.dropped > 0 and self._rng.random() < effects.dropped and self._count > 0
-        self._frames.append(self._frames[-1] if lost else frame)
+        # A copy: the caller may use its buffer again before this frame is seen.
+        self._frames.append(self._frames[-1] if lost else frame.copy())
         lag = effects.late
         if effects.jitter:
             lag += int(self._rng.integers(effects.jitter + 1))

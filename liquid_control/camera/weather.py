@@ -178,8 +178,8 @@ class LensDrops:
         self._maps[rows, columns][inside] = bend[inside]
         rim = 1 - 0.3 * np.clip((distance - 0.5) / 0.5, 0, 1) ** 2
         self._shade[rows, columns][inside] = (255 * rim[inside])[:, None]
-        cover = np.clip(255 * (1.15 - distance) / 0.3, 0, 255)
-        np.maximum(self._cover[rows, columns], cover, self._cover[rows, columns], casting="unsafe")
+        cover = np.clip(255 * (1.15 - distance) / 0.3, 0, 255).astype(np.uint8)
+        self._cover[rows, columns] = np.maximum(self._cover[rows, columns], cover)
 
 
 def glare(
