@@ -120,8 +120,9 @@ def _beside(ground: Ground, style: Style) -> list[Patch]:
     sides = np.tile([1.0, -1.0], CHUNKS * POSTS)
     feet = ground.at(beside, sides * (half + 0.6 * k))
     top = max(style.post_height, 1e-3) * k
-    parts.append(boxes(feet, 0.06 * k, 0.0, top, area("post")))
-    parts.append(boxes(feet, 0.065 * k, top * 0.72, top * 0.86, area("dark")))
+    width = 0.06 * k * (style.post_height > 0)
+    parts.append(boxes(feet, width, 0.0, top, area("post")))
+    parts.append(boxes(feet, width * 1.08, top * 0.72, top * 0.86, area("dark")))
     return parts
 
 

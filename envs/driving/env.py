@@ -195,12 +195,12 @@ class DrivingEnv(gymnasium.Env):
 
     def intrinsics(self) -> dict[str, Any]:
         """Pinhole and lens of the observation: width, height, fx, fy, cx, cy [px], distortion."""
-        return self._front.intrinsics()
+        return self._front.camera.to_dict()
 
     @property
     def fovy(self) -> float:
         """Vertical field of view of the front camera [rad]."""
-        return self._front.fovy
+        return self._front.camera.fovy
 
     def render(self) -> np.ndarray | None:
         """A view (360, 640, 3) uint8 of the episode, or None with render_mode None or "human"."""
@@ -262,7 +262,8 @@ class DrivingEnv(gymnasium.Env):
         if not self._camera:
             return np.zeros(self.observation_space.shape, np.uint8)
         frame = self._draw("front", *self._front.size)
-        return self._front.develop(frame, self._pose.yaw_rate, self._pose.speed, 1 / RATE)
+        pose = self._pose
+        return self._front.develop(frame, pose.yaw, pose.yaw_rate, pose.speed, 1 / RATE)
 
     def _draw(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
         scene, pose = self.options.scene, self._pose

@@ -80,7 +80,7 @@ class Options:
         markings: "solid", "dashed", "worn" or "missing" lines at the edges.
         season: "spring", "summer", "autumn" or "winter".
         daytime: "day", "dusk" or "night" (with headlights).
-        weather: "clear", "overcast", "fog", "rain" or "snow".
+        weather: "clear", "overcast", "fog", "rain" or "snow" (in winter; else overcast).
         sun_elevation, sun_azimuth: [deg].
         visibility: distance at which nothing is seen any more [m].
         obstacles: "none", "parked", "oncoming" or "both": other cars.
@@ -174,13 +174,15 @@ class Options:
             season, daytime, weather, markings = "summer", "day", "clear", "solid"
             shape, lanes, width, hills = "loop", 1, 6.9, 0.0
         season = self.season or season
+        weather = self.weather or weather
         if weather == "snow" and season != "winter":
             weather = "overcast"
 
         def choose(asked, drawn):
             return drawn if asked is None else asked
 
-        lanes = choose(self.lanes, lanes)
+        # There is no oncoming traffic on a single lane.
+        lanes = choose(self.lanes, 2 if self.obstacles in ("oncoming", "both") else lanes)
         return replace(
             self,
             vehicle=self.vehicle or ("rc" if track else "car"),
@@ -193,7 +195,7 @@ class Options:
             markings=self.markings or markings,
             season=season,
             daytime=self.daytime or daytime,
-            weather=self.weather or weather,
+            weather=weather,
         )
 
 

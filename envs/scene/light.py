@@ -20,6 +20,7 @@ SIGHT = {
     "rain": (50.0, 140.0),
     "snow": (40.0, 120.0),
 }
+SHADOW = {"day": 1.0, "dusk": 0.45, "night": 0.0}
 HEADLIGHTS = 15.0, 40.0  # [m] that headlights reach at night
 
 
@@ -96,6 +97,8 @@ def draw(
         ]
     )
     dull = {"clear": 0.0, "overcast": 0.85, "fog": 1.0, "rain": 0.9, "snow": 0.9}[weather]
+    # Whoever asks for a short sight asks for mist.
+    dull = max(dull, float(np.clip(1.2 - sight / 100, 0, 1)) * (not night))
     warmth = np.clip(1 - elevation / np.deg2rad(45), 0, 1) * (1 - 0.7 * dull)
     grey = np.array([0.75, 0.77, 0.79]) * (0.8 + 0.2 * brightness)
     clear_zenith, clear_horizon = np.array([0.27, 0.48, 0.78]), np.array([0.72, 0.81, 0.88])
@@ -112,11 +115,14 @@ def draw(
     tint = np.ones(3) if daytime == "day" else np.array([0.92, 0.86, 0.9]) * 0.85
     clear = 0.2 * sight
     if night:
-        # Headlights light whatever is near; the haze of the dark swallows the rest.
+        # As headlights light what is near, which the camera takes its share of; the haze of the
+        # dark swallows the rest.
         zenith, horizon = np.array([0.01, 0.012, 0.03]), np.array([0.018, 0.02, 0.03])
         if weather in ("fog", "snow", "rain"):
             horizon = horizon + 0.05  # Drops and flakes throw the light back.
-        ambient, diffuse, colour = 0.62, 0.12, np.array([0.8, 0.85, 1.0])
+        elif weather == "overcast":
+            zenith, horizon = zenith + 0.025, horizon + 0.025  # As clouds do with that of towns.
+        ambient, diffuse, colour = 0.85, 0.12, np.array([0.8, 0.85, 1.0])
         tint, clear = np.array([1.0, 0.97, 0.88]), 0.12 * sight
     return Light(
         sun=travel,
@@ -129,7 +135,8 @@ def draw(
         stars=night and weather == "clear",
         clear=clear,
         sight=sight,
-        shadow=float((0.45 + 0.35 * strength) * (1 - dull) * (not night)),
+        # By dusk most of the light comes from the sky.
+        shadow=float((0.45 + 0.35 * strength) * (1 - dull) * SHADOW[daytime]),
         headlights=night,
         rain=float(0.4 + 0.6 * cover) * (weather == "rain"),
         snow=float(0.4 + 0.6 * cover) * (weather == "snow"),
