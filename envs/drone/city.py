@@ -177,7 +177,8 @@ def _ground(start: float, end: float) -> Patch:
         lines = [np.column_stack([x, np.full_like(x, y)]) for y in (left, right)]
         return strip(*lines, z, ATLAS.area(area))
 
-    parts = [ribbon(ROAD, -ROAD, ROAD_Z, "asphalt")]
+    # It goes on below the pavement, which has no side.
+    parts = [ribbon(ROAD + 2.0, -ROAD - 2.0, ROAD_Z, "asphalt")]
     for side in (1.0, -1.0):
         left, right = sorted((side * ROAD, side * (FRONT + 2.5)), reverse=True)
         parts.append(ribbon(left, right, WALK_Z, "pavement"))

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
+from liquid_control.camera import CameraEffects, intrinsics
 from liquid_control.command import VX, VY, VZ, YAW_RATE, CommandSpec
 from liquid_control.envs.drone import expert
 from liquid_control.envs.drone.options import Options
 from liquid_control.envs.drone.quadrotor import KINDS, Quadrotor
+from liquid_control.envs.drone.sight import FrontCamera
 from liquid_control.envs.drone.task import Sight, Task, look
 from liquid_control.envs.drone.world import FOVY, World
 from liquid_control.envs.scene.renderer import Renderer
@@ -111,6 +113,7 @@ class DroneEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(self.command.low, self.command.high)
         self.cruise = expert.CRUISE
         self._width, self._height, self._camera = width, height, camera
+        self._intrinsics = intrinsics(width, height, float(FOVY))
         self._renderer: Renderer | None = None
         self._window: Window | None = None
         room = DRAW if render_mode else (0, 0)
@@ -131,17 +134,20 @@ class DroneEnv(gymnasium.Env):
         """
         super().reset(seed=seed)
         # Streams of their own: what is drawn in one never moves another.
-        chooser, ground, looks, air = (
-            np.random.default_rng(self.np_random.integers(2**63)) for _ in range(4)
+        chooser, ground, looks, air, lens = (
+            np.random.default_rng(self.np_random.integers(2**63)) for _ in range(5)
         )
         self.options = self._defaults.updated(options).decided(chooser)
         self._world.load(self.options, ground)
         if self._camera or self.render_mode:
-            self._world.dress(self.options, looks)
+            light = self._world.dress(self.options, looks)
+            effects = CameraEffects.from_dict(dict(self.options.effects or {}))
+            self._front = FrontCamera(self._intrinsics, effects, light, lens)
         route = self._world.route
         self._drone.disturb(air, self.options.wind, self.options.gusts, self.options.motor_noise)
         self._drone.place(*route.start, route.yaw)
         self._task = Task(self.options, route)
+        self._places = route.line.tolist()
         self._step = self._collisions = 0
         self._distance, self._crashed, self._touching = 0.0, False, False
         self._limit = round(self.options.seconds * RATE)
@@ -178,8 +184,8 @@ class DroneEnv(gymnasium.Env):
             if not self._task.done:
                 self._look()
         terminated = self._crashed or self._task.done
-        lost = np.linalg.norm(self._world.route.line - [pose.x, pose.y], axis=1).min() > LOST
-        truncated = self._step >= self._limit or bool(lost) or pose.z > LOST
+        lost = min(math.dist(place, (pose.x, pose.y)) for place in self._places) > LOST
+        truncated = self._step >= self._limit or lost or pose.z > LOST
         if self.render_mode == "human":
             self.render()
         return self._observe(), float(reward), terminated, truncated, self._info()
@@ -198,17 +204,8 @@ class DroneEnv(gymnasium.Env):
         )
 
     def intrinsics(self) -> dict[str, Any]:
-        """Pinhole model of the front camera [px]; pixel centres lie at whole numbers."""
-        focal = self._height / 2 / math.tan(FOVY / 2)
-        return {
-            "width": self._width,
-            "height": self._height,
-            "fx": focal,
-            "fy": focal,
-            "cx": (self._width - 1) / 2,
-            "cy": (self._height - 1) / 2,
-            "distortion": (0.0, 0.0, 0.0, 0.0, 0.0),
-        }
+        """Pinhole model of the front camera [px]; the centre of the top left pixel is (0, 0)."""
+        return self._intrinsics.to_dict()
 
     def render(self) -> np.ndarray | None:
         """The drone from behind, (360, 640, 3) uint8; in a window with render_mode "human"."""
@@ -236,7 +233,7 @@ class DroneEnv(gymnasium.Env):
         self._pose = self._drone.pose
         target, eye = self._task.target(time), self._world.eye()
         self._world.put(0, target[:2], self._world.route.target_yaw)
-        hidden = self._world.obstacles.hide(eye, target)
+        hidden = self._world.obstacles.hide(eye, target.tolist())
         self._sight: Sight = look(
             self._pose, eye, target, self._task.drift(time), hidden, self._tangents
         )
@@ -249,7 +246,8 @@ class DroneEnv(gymnasium.Env):
     def _observe(self) -> np.ndarray:
         if not self._camera:
             return np.zeros((self._height, self._width, 3), np.uint8)
-        return self._render("front", self._width, self._height)
+        frame = self._render("front", self._width, self._height)
+        return self._front.apply(frame, self._pose, 1 / RATE)
 
     def _render(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
         if self._renderer is None:

@@ -46,7 +46,7 @@ def command(
     distance = max(float(np.hypot(*way)), 1e-6)
     along = way / distance
     rest = distance - STANDOFF
-    ways = obstacles.away(here, pose.z)
+    ways = obstacles.away(pose.x, pose.y, pose.z)
     if len(others):
         apart = here - others
         length = np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)

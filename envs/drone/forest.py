@@ -105,9 +105,9 @@ def chunks(forest: Forest, light: Light, rng: np.random.Generator) -> list[tuple
 
 
 def _tufts(places: np.ndarray, rng: np.random.Generator) -> Patch:
-    """Tufts of grass and ferns, small cones."""
-    size = rng.uniform(0.08, 0.3, (len(places), 1))
+    """Tufts of grass, small cones."""
+    size = rng.uniform(0.1, 0.35, (len(places), 1))
     area = np.where(
         rng.random((len(places), 1)) < 0.6, [ATLAS.area("tuft")], [ATLAS.area("litter")]
     )
-    return spindles(places, size * [0.6, 1.0], size * [0.0, 0.8], area, sides=4)
+    return spindles(places, size * [0.5, 0.05], size * [0.0, 1.0], area, sides=4)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from liquid_control.camera import CameraEffects
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
 from liquid_control.errors import InputError
@@ -69,7 +70,7 @@ class Options:
         scene: "forest" or "city".
         season: "spring", "summer", "autumn" or "winter".
         daytime: "day", "dusk" or "night".
-        weather: "clear", "overcast", "fog", "rain" or "snow".
+        weather: "clear", "overcast", "fog", "rain" or (in winter) "snow".
         sun_elevation, sun_azimuth: [deg].
         visibility: distance at which nothing is seen any more [m]; None: never less than one and a
             half times the distance of the first target.
@@ -88,6 +89,7 @@ class Options:
         motor_noise: standard deviation of a rotor's force as a share of it, 0 to 0.3.
         gimbal: whether the camera stays level while the drone tilts.
         seconds: time limit [s].
+        effects: fields of `liquid_control.camera.CameraEffects`, such as noise or motion blur.
     """
 
     scene: str | None = "forest"
@@ -111,6 +113,7 @@ class Options:
     motor_noise: float = 0.0
     gimbal: bool = True
     seconds: float | None = None
+    effects: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.task is None:
@@ -133,6 +136,17 @@ class Options:
                 raise InputError(
                     f"The option {name} is {kind} from {low:g} to {high:g}, got {value!r}."
                 )
+        if self.weather == "snow" and self.season not in (None, "winter"):
+            raise InputError(
+                f"Snow falls in winter alone, and the season is {self.season!r}; leave one of "
+                "weather and season out, or choose another."
+            )
+        if not isinstance(self.effects, Mapping | None):
+            raise InputError(
+                "The option effects is a dictionary of camera effects, such as "
+                f"{{'noise': 0.01}}, got {self.effects!r}."
+            )
+        CameraEffects.from_dict(dict(self.effects or {}))
         if not isinstance(self.gimbal, bool | np.bool_):
             raise InputError(f"The option gimbal is True or False, got {self.gimbal!r}.")
         if self.distance is not None:
@@ -166,7 +180,7 @@ class Options:
         daytime = DAYTIMES[rng.choice(3, p=DAYTIME_SHARES)]
         weather = WEATHERS[rng.choice(5, p=WEATHER_SHARES)]
         shape, colour = SHAPES[rng.integers(3)], tuple(COLOURS)[rng.integers(len(COLOURS))]
-        season = self.season or season
+        season = self.season or ("winter" if self.weather == "snow" else season)
         if weather == "snow" and season != "winter":
             weather = "overcast"
         return replace(

@@ -116,16 +116,16 @@ def crowns(plants: Plants, rng: np.random.Generator) -> Patch:
     for lobe in range(LOBES):
         # A tier of a conifer: a cone over the one below.
         tier = plants.width * (1.0 - 0.27 * lobe)
-        cone = tier[:, None] * np.array([0.7, 1.0, 0.02])
+        cone = tier[:, None] * np.array([0.7, 1.0, 0.5, 0.02])
         low = plants.bottom + depth * 0.29 * lobe
-        cone_levels = low[:, None] + (depth * 0.42)[:, None] * np.array([0.06, 0.0, 1.0])
+        cone_levels = low[:, None] + (depth * 0.42)[:, None] * np.array([0.06, 0.0, 0.45, 1.0])
         # A clump of leaves: round, beside the others.
         size = plants.width * rng.uniform(0.72, 0.92, count) * (1 - 0.12 * lobe)
-        ball = size[:, None] * np.array([0.5, 1.0, 0.2])
+        ball = size[:, None] * np.array([0.5, 1.0, 0.8, 0.15])
         share = np.array([0.0, 0.12, 0.42])[lobe]
         tall = depth * np.array([0.72, 0.72, 0.58])[lobe]
         ball_levels = (plants.bottom + depth * share)[:, None] + tall[:, None] * np.array(
-            [0.0, 0.42, 1.0]
+            [0.0, 0.35, 0.75, 1.0]
         )
         radii = np.where(conifer[:, None], cone, ball) * leafy[:, None]
         levels = np.where(conifer[:, None], cone_levels, ball_levels)
@@ -134,12 +134,19 @@ def crowns(plants: Plants, rng: np.random.Generator) -> Patch:
         feet = plants.places + np.column_stack([shift * np.cos(angle), shift * np.sin(angle)])
         patch = spindles(feet, radii, levels, areas[plants.kind], sides=SIDES)
         # Leaves are no surface of revolution.
-        ragged = 1 + 0.16 * rng.normal(size=(count, 3, SIDES))
+        ragged = 1 + 0.16 * rng.normal(size=(count, 4, SIDES))
         ragged = np.where(conifer[:, None, None], 1 + 0.6 * (ragged - 1), ragged)
-        vertices = patch.vertices.reshape(count, 3, SIDES, 3).copy()
+        vertices = patch.vertices.reshape(count, 4, SIDES, 3).copy()
+        # The whole texture on every side.
+        texcoords = patch.texcoords.reshape(count, 4, SIDES, 2).copy()
+        u0, u1 = areas[plants.kind, 0], areas[plants.kind, 2]
+        odd = np.arange(SIDES) % 2
+        texcoords[..., 0] = u0[:, None, None] + (u1 - u0)[:, None, None] * odd
         middle = feet[:, None, None]
         vertices[..., :2] = middle + (vertices[..., :2] - middle) * ragged[..., None]
-        parts.append(Patch(vertices.reshape(-1, 3), patch.normals, patch.texcoords, patch.faces))
+        parts.append(
+            Patch(vertices.reshape(-1, 3), patch.normals, texcoords.reshape(-1, 2), patch.faces)
+        )
     return join(*parts)
 
 

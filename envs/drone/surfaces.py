@@ -20,7 +20,8 @@ ATLAS = Atlas(
         *("roof_0", "roof_1", "roof_2", "trim", "metal", "path"),
         *(f"paint_{index}" for index in range(len(PAINTS))),
         *COLOURS,
-    )
+    ),
+    cell=32,
 )
 GROUND = 64  # [px]
 FACADES = 4
@@ -44,7 +45,7 @@ def atlas(rng: np.random.Generator, palette: Palette, light: Light) -> np.ndarra
         roofs = 0.15 * roofs + 0.85 * np.array([234, 238, 244])
     bark = np.array([92.0, 72.0, 54.0]) + rng.normal(0, 8, 3)
     surfaces: dict[str, Surface] = {
-        "needles": (palette.needles, 15, 9),
+        "needles": (palette.needles, 20, 14),
         "bark": (bark * (1 - 0.25 * snow), 16, 10),
         "litter": (palette.leaves[0] * 0.8 if not snow else (176, 172, 168), 14, 12),
         "tuft": (palette.grass * 0.85, 12, 9),
@@ -62,7 +63,7 @@ def atlas(rng: np.random.Generator, palette: Palette, light: Light) -> np.ndarra
         "path": (palette.verge * 0.8, 10, 9),
     }
     for index in range(3):
-        surfaces[f"leaf_{index}"] = (palette.leaves[index], 18, 12)
+        surfaces[f"leaf_{index}"] = (palette.leaves[index], 26, 20)
         surfaces[f"roof_{index}"] = (roofs[index], 9, 5)
     for index, colour in enumerate(PAINTS):
         surfaces[f"paint_{index}"] = (colour, 2, 2)
@@ -89,7 +90,7 @@ def facade(rng: np.random.Generator, light: Light) -> np.ndarray:
     """A wall with windows, (FLOORS * WINDOW, BAYS * WINDOW, 3) uint8; its last rows are the
     ground floor. By night some windows are lit.
     """
-    wall = np.array(WALLS[rng.integers(len(WALLS))]) + rng.normal(0, 8, 3)
+    wall = np.array(WALLS[rng.integers(len(WALLS))]) + rng.normal(0, 3, 3)
     image = speckle(rng, FLOORS * WINDOW, wall, 4, 4)[:, : BAYS * WINDOW].copy()
     trim = np.clip(wall * rng.uniform(1.1, 1.3), 0, 255)
     top, left = rng.integers(3, 5), rng.integers(4, 6)

@@ -91,23 +91,28 @@ class Task:
 
 
 def look(
-    pose: Pose, eye: np.ndarray, target: np.ndarray, drift: np.ndarray, hidden: bool, tangents
+    pose: Pose,
+    eye: tuple[float, ...],
+    target: np.ndarray,
+    drift: np.ndarray,
+    hidden: bool,
+    tangents,
 ) -> Sight:
     """What the drone has of a target (3,) [m] that moves at `drift` (2,) [m/s].
 
     Args:
-        eye: where the camera is (3,) [m].
+        eye: x, y, z of the camera [m].
         hidden: whether something stands between.
         tangents: of half the horizontal and half the vertical field of view.
     """
-    way = target - eye
-    ahead = math.cos(pose.yaw) * way[0] + math.sin(pose.yaw) * way[1]
-    left = math.cos(pose.yaw) * way[1] - math.sin(pose.yaw) * way[0]
+    tx, ty, tz = target.tolist()
+    way, cos, sin = (tx - eye[0], ty - eye[1], tz - eye[2]), math.cos(pose.yaw), math.sin(pose.yaw)
+    ahead, left = cos * way[0] + sin * way[1], cos * way[1] - sin * way[0]
     inside = abs(left) < ahead * tangents[0] and abs(way[2]) < ahead * tangents[1]
-    vx = math.cos(pose.yaw) * pose.vx - math.sin(pose.yaw) * pose.vy - drift[0]
-    vy = math.sin(pose.yaw) * pose.vx + math.cos(pose.yaw) * pose.vy - drift[1]
+    vx = cos * pose.vx - sin * pose.vy - float(drift[0])
+    vy = sin * pose.vx + cos * pose.vy - float(drift[1])
     return Sight(
-        distance=float(np.linalg.norm(target - [pose.x, pose.y, pose.z])),
+        distance=math.dist((tx, ty, tz), (pose.x, pose.y, pose.z)),
         bearing=math.atan2(left, ahead),
         visible=bool(inside and not hidden),
         relative_speed=math.sqrt(vx * vx + vy * vy + pose.vz**2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mujoco
 import numpy as np
 
@@ -32,7 +34,10 @@ FOVY = np.deg2rad(46.0)  # vertical field of view of the front camera; 74 degree
 SKY = 32  # [px], rows of a face of the sky box
 TILE = 8.0  # [m], after which the ground repeats itself
 # Collision geometry of what is nearest, moved along with the drone: cheaper than all there is.
-PILLARS, BLOCKS = 10, 5
+PILLARS, BLOCKS = 12, 6
+STRIDE = 0.3  # [m] of flight after which it moves
+# Strength of shadows: in a forest many lie on one another.
+SHADE = {"forest": 0.32, "city": 0.55}
 HULL = 4  # group of geoms that are hit and never drawn
 CHASE = {"x2": (1.5, 0.55), "nano": (0.5, 0.18)}  # [m] of the chase view behind and above
 PARTS = {"forest": forest.CHUNKS, "city": city.CHUNKS}
@@ -71,14 +76,16 @@ class World(Stage):
         self._mocap = {
             name: model.body(name).mocapid[0] for name in ("horizon", "lawn", "gimbal", "follow")
         }
-        self._eye = model.site("eye").pos.copy()
+        self._eye, self._turned = model.site("eye").pos.copy(), np.empty(3)
         self._scene = "forest"
+        self._around = math.inf, math.inf
 
     def load(self, options: Options, rng: np.random.Generator) -> None:
         """Lay out a scene: route, obstacles, objects, all that physics needs."""
         self.route = draw_route(rng, options)
         self._scene = options.scene
-        # Trees have lost their leaves or not, which the drone can feel: no draw of colours here.
+        self._around = math.inf, math.inf
+        # Only how many trees are bare is needed yet: what is random of it comes with `dress`.
         colours = palette(options.season, np.random.default_rng(0))
         if options.scene == "forest":
             self._place = forest.grow(rng, self.route, options, colours)
@@ -103,8 +110,8 @@ class World(Stage):
             place, yaw = (thing.place, thing.yaw) if thing else (np.array([0.0, 0.0]), 0.0)
             self.put(index, place, yaw, 0.0 if thing else -50.0)
 
-    def dress(self, options: Options, rng: np.random.Generator) -> None:
-        """Draw what is only seen: colours, light, meshes."""
+    def dress(self, options: Options, rng: np.random.Generator) -> light.Light:
+        """Draw what is only seen: colours, light, meshes; the light, to know what falls from it."""
         colours = palette(options.season, rng)
         nearest = options.distance[1] if options.task != "hike" else max(options.distance)
         day = light.draw(
@@ -155,13 +162,16 @@ class World(Stage):
         self.paint("ground", surfaces.floor(rng, colours, options.scene))
         self.paint("sky", textures.sky(rng, SKY, day))
         shade = self.model.material("decal").id
-        self.model.mat_rgba[shade] = [1.0, 1.0, 1.0, 0.5 * day.shadow]
+        # A low sun shades everything, and nothing more than the rest.
+        strength = SHADE[options.scene] * day.shadow * np.clip(-2.0 * day.sun[2], 0.35, 1.0)
+        self.model.mat_rgba[shade] = [1.0, 1.0, 1.0, strength]
         light.apply(self, day)
         for scene, pairs in self._chunks.items():
             for geoms in pairs:
                 self.model.geom_group[list(geoms)] = HIDDEN
             if scene == "city":
                 self.model.geom_group[self._walls] = SHOWN if options.scene == scene else HIDDEN
+        return day
 
     def put(self, index: int, place: np.ndarray, yaw: float, z: float = 0.0) -> None:
         """Put an object at a place (2,) [m]; number 0 is the target."""
@@ -171,14 +181,18 @@ class World(Stage):
 
     def surround(self, x: float, y: float) -> None:
         """Move the collision geometry to what stands nearest to (x, y) [m]."""
+        if math.hypot(x - self._around[0], y - self._around[1]) < STRIDE:
+            return
+        self._around = x, y
         model, obstacles = self.model, self.obstacles
-        rows = obstacles.pillars[obstacles.nearest_pillars(x, y, PILLARS)]
+        pillars, blocks = obstacles.nearest(x, y, PILLARS, BLOCKS)
+        rows = obstacles.pillars[pillars]
         half = np.maximum((rows[:, 4] - rows[:, 3]) / 2 - rows[:, 2], 0.01)
         model.geom_pos[self._pillars, :2] = rows[:, :2]
         model.geom_pos[self._pillars, 2] = (rows[:, 3] + rows[:, 4]) / 2
         model.geom_size[self._pillars, 0], model.geom_size[self._pillars, 1] = rows[:, 2], half
         model.geom_rbound[self._pillars] = rows[:, 2] + half
-        rows = obstacles.blocks[obstacles.nearest_blocks(x, y, BLOCKS)]
+        rows = obstacles.blocks[blocks]
         size = np.column_stack([rows[:, 3:5], (rows[:, 6] - rows[:, 5]) / 2])
         model.geom_pos[self._blocks, :2] = rows[:, :2]
         model.geom_pos[self._blocks, 2] = (rows[:, 5] + rows[:, 6]) / 2
@@ -202,18 +216,15 @@ class World(Stage):
         data.mocap_pos[self._mocap["lawn"], :2] = np.round(np.array([x, y]) / TILE) * TILE
         level = np.array([np.cos(pose.yaw / 2), 0.0, 0.0, np.sin(pose.yaw / 2)])
         turn = level if gimbal else data.qpos[3:7]
-        eye = np.empty(3)
-        mujoco.mju_rotVecQuat(eye, self._eye, data.qpos[3:7])
-        data.mocap_pos[self._mocap["gimbal"]] = data.qpos[:3] + eye
+        data.mocap_pos[self._mocap["gimbal"]] = self.eye()
         data.mocap_quat[self._mocap["gimbal"]] = turn
         data.mocap_pos[self._mocap["follow"]] = x, y, z
         data.mocap_quat[self._mocap["follow"]] = level
 
-    def eye(self) -> np.ndarray:
-        """Where the camera is (3,) [m]."""
-        eye = np.empty(3)
-        mujoco.mju_rotVecQuat(eye, self._eye, self.data.qpos[3:7])
-        return self.data.qpos[:3] + eye
+    def eye(self) -> tuple[float, float, float]:
+        """Where the camera is: x, y, z [m]."""
+        mujoco.mju_rotVecQuat(self._turned, self._eye, self.data.qpos[3:7])
+        return tuple((self._turned + self.data.qpos[:3]).tolist())
 
     def _pad(self) -> None:
         """Put obstacles of no size far away, so that there are always enough to be nearest."""
