@@ -122,7 +122,9 @@ def test_every_season_weather_and_time_of_day_looks_different(world):
     names = list(looks)
     for index, name in enumerate(names):
         for other in names[:index]:
-            assert np.abs(looks[name] - looks[other]).mean() > 0.3, (name, other)
+            # By night little is seen, but never the same.
+            least = 0.05 if name[2] == other[2] == "night" else 1.0
+            assert np.abs(looks[name] - looks[other]).mean() > least, (name, other)
     brightness = {
         daytime: np.mean([looks[n].mean() for n in names if n[2] == daytime])
         for daytime in DAYTIMES
