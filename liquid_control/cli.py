@@ -18,9 +18,12 @@ COMMANDS = {
         "replay a bag through the real policy node",
     ),
     "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
-    "record": ("liquid_control.rollout.record:record", "record an expert into bags"),
+    "record": ("liquid_control.rollout.record:record", "record a world's expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
     "import": ("liquid_control.data.importers.command:import_", "turn recordings into bags"),
+    "data info": ("liquid_control.data.data_commands:info", "say what bags hold"),
+    "data view": ("liquid_control.data.data_commands:view", "draw bags as a contact sheet"),
+    "data repair": ("liquid_control.data.data_commands:repair_", "mend a killed recorder's bag"),
     "report": ("liquid_control.evaluation.report_command:report", "write a run's report again"),
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if arguments else 2
-    name, *rest = arguments
+    name, rest = _split(arguments)
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
         print(f"liquid-control: no command {name!r}; expected one of {known}.", file=sys.stderr)
@@ -69,6 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    """The command's name, which may be two words ("data info"), and what follows it."""
+    two = " ".join(arguments[:2])
+    # "data" alone is answered with what could follow it.
+    group = any(name.startswith(f"{arguments[0]} ") for name in COMMANDS)
+    return (two, arguments[2:]) if two in COMMANDS or group else (arguments[0], arguments[1:])
 
 
 if __name__ == "__main__":

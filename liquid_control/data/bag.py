@@ -230,7 +230,15 @@ class BagReader:
             InputError: while iterating: damage, or a type that cannot be decoded.
         """
         for topic, _, stamp_ns, cdr in self.raw_messages(topics):
-            yield topic, stamp_ns, self._decode(topic, cdr)
+            yield topic, stamp_ns, self.decode(topic, cdr)
+
+    def decode(self, topic: str, cdr: bytes) -> Any:
+        """The message of `topic` with these bytes.
+
+        Raises:
+            InputError: its type is not known, or the bytes do not fit it.
+        """
+        return self._decode(topic, cdr)
 
     def raw_messages(
         self, topics: Collection[str] | None = None

@@ -21,7 +21,16 @@ from liquid_control.data.frame_cache import FrameCache, build, open_cache
 from liquid_control.data.messages import decode_image, read_named_vector, stamp_of
 from liquid_control.errors import InputError
 
-__all__ = ["MAX_GAP_S", "SESSION_TOPIC", "Drive", "find_bags", "load_drive", "load_drives"]
+__all__ = [
+    "MAX_GAP_S",
+    "SESSION_TOPIC",
+    "Drive",
+    "camera_topic_of",
+    "find_bags",
+    "load_drive",
+    "load_drives",
+    "stamp_or_log_time",
+]
 
 # std_msgs/String, written where a recording was interrupted: no window crosses it.
 SESSION_TOPIC = "/recording/session"
@@ -119,7 +128,7 @@ def load_drive(
     """
     camera = CameraSetup() if camera is None else camera
     with BagReader(bag) as reader:
-        camera_topic = topic or _camera_topic(reader)
+        camera_topic = topic or camera_topic_of(reader)
         label_topic = _label_topic(reader)
         reader.require(camera_topic, label_topic)
         stored = open_cache(reader, camera, camera_topic, label_topic) if cache else None
@@ -181,7 +190,7 @@ def _decode(
     session = 0
     for topic, log_time, message in reader.messages([camera_topic, label_topic, SESSION_TOPIC]):
         if topic == camera_topic:
-            stamps.append(_stamp(message, log_time))
+            stamps.append(stamp_or_log_time(message, log_time))
             sessions.append(session)
         elif topic == SESSION_TOPIC:
             session += 1
@@ -189,7 +198,7 @@ def _decode(
             vector = _label(message)
             names = list(vector) if names is None else names
             if list(vector) == names and np.isfinite(list(vector.values())).all():
-                label_stamps.append(_stamp(message, log_time))
+                label_stamps.append(stamp_or_log_time(message, log_time))
                 labels.append(list(vector.values()))
     if not labels:
         raise InputError(
@@ -238,7 +247,12 @@ def _prepare(message, camera: CameraSetup) -> np.ndarray | None:
         return None
 
 
-def _camera_topic(reader: BagReader) -> str:
+def camera_topic_of(reader: BagReader) -> str:
+    """The camera of a bag: /camera/image_raw[/compressed], or the only one.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
     cameras = [
         name for name, (kind, count) in reader.topics.items() if count and kind in _IMAGE_TYPES
     ]
@@ -275,7 +289,7 @@ def _label(message) -> dict[str, float]:
     return {"curvature": curvature_from_yaw_rate(twist.angular.z, speed), "speed": speed}
 
 
-def _stamp(message, log_time: int) -> int:
+def stamp_or_log_time(message, log_time: int) -> int:
     """Header stamp [ns]; log time where there is no header or its stamp was never set."""
     stamp_ns = stamp_of(message)
     return stamp_ns if stamp_ns > 0 else log_time

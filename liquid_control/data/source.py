@@ -49,6 +49,31 @@ _DAMAGE = (
 )
 _STORAGE = (".mcap", ".db3")
 
+# Steering commands of many robots, which SQLite bags before ROS 2 Iron do not describe.
+_DRIVE = """float32 steering_angle
+float32 steering_angle_velocity
+float32 speed
+float32 acceleration
+float32 jerk
+"""
+_RULE = "=" * 80
+_ACKERMANN = {
+    "ackermann_msgs/msg/AckermannDrive": _DRIVE,
+    "ackermann_msgs/msg/AckermannDriveStamped": f"""std_msgs/Header header
+ackermann_msgs/AckermannDrive drive
+{_RULE}
+MSG: std_msgs/Header
+builtin_interfaces/Time stamp
+string frame_id
+{_RULE}
+MSG: builtin_interfaces/Time
+int32 sec
+uint32 nanosec
+{_RULE}
+MSG: ackermann_msgs/AckermannDrive
+{_DRIVE}""",
+}
+
 
 class Source(Protocol):
     """What a reader needs from a storage."""
@@ -149,6 +174,8 @@ class Decoder:
                 types = {}
                 for part in text.split("=" * 80 + "\n"):
                     types.update(get_types_from_idl(re.sub(r"\AIDL: .*\n", "", part)))
+            elif topic.type in _ACKERMANN:
+                types = get_types_from_msg(_ACKERMANN[topic.type], topic.type)
             else:
                 raise InputError(
                     f"Topic {topic.name} has the type {topic.type}, which is not known here and "

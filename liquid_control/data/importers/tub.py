@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-
+from liquid_control.data.importers.images import read_image
 from liquid_control.errors import InputError
 
 __all__ = ["Record", "Tub"]
 
 _ANGLE, _THROTTLE, _MODE = "user/angle", "user/throttle", "user/mode"
-_FORMATS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png"}
 
 
 @dataclass(frozen=True)
@@ -148,22 +145,8 @@ class Tub:
         if fields.get(_MODE, "user") != "user":
             return "not driven by a person"
         try:
-            image = file.read_bytes()
-        except OSError:
-            return "image missing"
-        format = _image_format(image)
-        if not format:
-            return "image damaged"
+            image, format = read_image(file)
+        except ValueError as reason:
+            return str(reason)
         session = str(fields.get("_session_id", ""))
         return Record(index, session, stamp_ms, angle, throttle, image, format)
-
-
-def _image_format(image: bytes) -> str:
-    """ "jpeg" or "png" of a whole image, else ""."""
-    format = next((name for magic, name in _FORMATS.items() if image.startswith(magic)), "")
-    # OpenCV decodes a cut JPEG to a grey rest without a word; a whole one has its end marker.
-    if format == "jpeg" and not image.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return ""
-    if not format or cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) is None:
-        return ""
-    return format
