@@ -59,9 +59,9 @@ class Result:
 
 
 def best_rate(pilots: list[Result], task: Task) -> float:
-    """The learning rate of the pilot that did best on the validation part."""
+    """The learning rate of the pilot that did best on the validation part, and soonest."""
     sign = 1 if task.classifies else -1
-    return max(pilots, key=lambda each: sign * each.validation).recipe["rate"]
+    return max(pilots, key=lambda each: (sign * each.validation, -each.best_epoch)).recipe["rate"]
 
 
 def pilot(task: Task, data: Data, model: str, rate: float, cap_s: float) -> Result:
