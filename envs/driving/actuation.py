@@ -25,7 +25,7 @@ class Physics:
     Attributes:
         friction: coefficient of the tyres on the ground; 1 is dry asphalt, 0.3 snow.
         mass: factor on the sprung mass and its inertia.
-        delay: from a command to the first motion of an actuator [s]; kept to 1/240 s.
+        delay: from a command to the first motion of an actuator [s]; kept to 1/120 s.
         steering_rate: fastest change of the wheel angle [rad/s]; None is the vehicle's own.
         steering_rate_gain: factor on the vehicle's own rate.
         steering_bias: added to every wheel angle asked for [rad], positive left.

@@ -1,7 +1,7 @@
 """The vehicles: tyres, suspension, steering and drive are MuJoCo's physics, on hilly ground.
 
 Each wheel touches a ground of its own, a plane that is set to the terrain's tangent at the wheel
-before every tick of 1/240 s: exact to second order, and cheaper than a height field.
+before every tick of 1/120 s: exact to second order, and cheaper than a height field.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from liquid_control.envs.driving.specs import SPECS, VEHICLES, VehicleSpec
 __all__ = ["SPECS", "VEHICLES", "Flat", "Physics", "Pose", "Surface", "Vehicle", "VehicleSpec"]
 __all__ += ["draw"]
 
-TICK = 1 / 240  # [s], in which the controls and the planes below the wheels stay as they are
+TICK = 1 / 120  # [s], in which the controls and the planes below the wheels stay as they are
 SETTLE = 0.8  # [s] in which the springs of a vehicle that is placed come to rest
 WHEELS = ("rear_left", "rear_right", "front_left", "front_right")
 
@@ -93,15 +93,22 @@ class Vehicle:
         self.wheel_angle_asked = 0.0
         self._base = model.body("base_link").id
         root = model.joint("root")
-        self._place, self._motion = int(root.qposadr[0]), int(root.dofadr[0])
+        place, motion = int(root.qposadr[0]), int(root.dofadr[0])
+        # Views into MuJoCo's arrays: to look them up at every tick would cost as much as physics.
+        self._at, self._attitude = data.qpos[place : place + 3], data.qpos[place + 3 : place + 7]
+        self._velocity, self._rates = data.qvel[motion:][:3], data.qvel[motion + 3 :][:3]
+        self._force = data.xfrc_applied[self._base, :3]
         self._spin = np.array([model.joint(f"{wheel}_spin").dofadr[0] for wheel in WHEELS])
         self._steer = [int(model.joint(f"{wheel}_steer").qposadr[0]) for wheel in WHEELS[2:]]
         self._tyres = np.array([model.geom(f"{wheel}_tyre").id for wheel in WHEELS])
-        self._grounds = np.array([model.body(f"{wheel}_ground").mocapid[0] for wheel in WHEELS])
+        grounds = _span([model.body(f"{wheel}_ground").mocapid[0] for wheel in WHEELS])
+        self._ground_pos, self._ground_quat = data.mocap_pos[grounds], data.mocap_quat[grounds]
         servos = [model.actuator(f"{wheel}_steer").id for wheel in WHEELS[2:]]
         motors = [model.actuator(f"{wheel}_drive").id for wheel in WHEELS]
-        self._motors, self._controls = np.array(motors), np.array(servos + motors)
-        self._servo_gain = float(model.actuator_gainprm[motors[0], 0])
+        self._controls = data.ctrl[_span(servos + motors)]
+        self._gains = model.actuator_gainprm[_span(motors), 0]
+        self._biases = model.actuator_biasprm[_span(motors), 2]
+        self._servo_gain = float(self._gains[0])
         spin = self._spin[0]
         self._wheel = float(model.dof_frictionloss[spin]), float(model.dof_damping[spin])
         self._body = float(model.body_mass[self._base]), model.body_inertia[self._base].copy()
@@ -110,6 +117,7 @@ class Vehicle:
         self._ahead = np.array([0.0, 0.0, spec.wheelbase, spec.wheelbase])
         self._left = spec.half_track * np.array([1.0, -1.0, 1.0, -1.0])
         self._terrain: Surface = Flat()
+        self._pedals: tuple = ()
         self._drive: Drive | None = None
 
     def place(
@@ -140,25 +148,21 @@ class Vehicle:
         self.wheel_angle_asked = 0.0
         mujoco.mj_resetData(model, data)
         points, turns = self._planes(x, y, yaw, 0.0, 0.0, 0.0, 1)
-        data.mocap_pos[self._grounds] = points[0]
-        data.mocap_quat[self._grounds] = turns[0]
-        at = slice(self._place, self._place + 3)
-        turn = slice(self._place + 3, self._place + 7)
-        data.qpos[at] = x, y, points[0, :2, 2].mean()
-        mujoco.mju_mat2Quat(data.qpos[turn], _stand(points[0]).ravel())
+        self._ground_pos[:], self._ground_quat[:] = points[0], turns[0]
+        self._at[:] = x, y, points[0, :2, 2].mean()
+        mujoco.mju_mat2Quat(self._attitude, _stand(points[0]).ravel())
         # On its brakes until the springs rest.
         hold = mass * GRAVITY * spec.wheel_radius
         self._set((0.0,) * 6, self._servo_gain, (hold, hold))
         mujoco.mj_step(model, data, round(SETTLE / model.opt.timestep))
         # On a slope it has crept by a hair; take that back, and roll.
-        data.qpos[at.start : at.start + 2] = x, y
+        self._at[:2] = x, y
         back = yaw - self.pose.yaw
-        before = data.qpos[turn].copy()
         about_z = np.array([np.cos(back / 2), 0.0, 0.0, np.sin(back / 2)])
-        mujoco.mju_mulQuat(data.qpos[turn], about_z, before)
-        ahead, _ = _axes(data.qpos[turn].tolist())
+        mujoco.mju_mulQuat(self._attitude, about_z, self._attitude.copy())
+        ahead, _ = _axes(self._attitude.tolist())
         data.qvel[:] = 0.0
-        data.qvel[self._motion : self._motion + 3] = speed * np.array(ahead)
+        self._velocity[:] = speed * np.array(ahead)
         data.qvel[self._spin] = speed / spec.wheel_radius
         data.time = 0.0
         self._set((0.0,) * 6, 0.0, (0.0, 0.0))
@@ -191,8 +195,9 @@ class Vehicle:
 
     @property
     def pose(self) -> Pose:
-        x, y, z, w, i, j, k = self.data.qpos[self._place : self._place + 7].tolist()
-        vx, vy, vz, _, _, yaw_rate = self.data.qvel[self._motion : self._motion + 6].tolist()
+        x, y, z = self._at.tolist()
+        w, i, j, k = self._attitude.tolist()
+        vx, vy, vz = self._velocity.tolist()
         ahead, left = _axes((w, i, j, k))
         return Pose(
             x=x,
@@ -202,7 +207,7 @@ class Vehicle:
             pitch=math.asin(min(max(-ahead[2], -1.0), 1.0)),
             yaw=math.atan2(ahead[1], ahead[0]),
             speed=vx * ahead[0] + vy * ahead[1] + vz * ahead[2],
-            yaw_rate=yaw_rate,
+            yaw_rate=float(self._rates[2]),
             lateral_speed=vx * left[0] + vy * left[1] + vz * left[2],
         )
 
@@ -228,22 +233,19 @@ class Vehicle:
         return self._drive
 
     def _run(self, command: Command, seconds: float) -> None:
-        drive, data, steps = self._driven(), self.data, self._steps
+        drive, model, data = self._driven(), self.model, self.data
         self.wheel_angle_asked = command.wheel_angle
         self._line.push(command)
-        pose = self.pose
-        velocity = data.qvel[self._motion : self._motion + 2].tolist()
-        points, turns = self._planes(
-            pose.x, pose.y, pose.yaw, *velocity, pose.yaw_rate, round(seconds / TICK)
-        )
-        for point, turn in zip(points, turns, strict=True):
-            data.mocap_pos[self._grounds] = point
-            data.mocap_quat[self._grounds] = turn
+        pose, (vx, vy, _) = self.pose, self._velocity.tolist()
+        ticks = round(seconds / TICK)
+        points, turns = self._planes(pose.x, pose.y, pose.yaw, vx, vy, pose.yaw_rate, ticks)
+        for tick in range(ticks):
+            self._ground_pos[:], self._ground_quat[:] = points[tick], turns[tick]
             speed, slope, ahead = self._motion_ahead()
             self._set(*drive.controls(self._line.tick(), speed, slope, TICK))
             air = drive.air(speed)
-            data.xfrc_applied[self._base, :3] = air * ahead[0], air * ahead[1], air * ahead[2]
-            mujoco.mj_step(self.model, data, steps)
+            self._force[:] = air * ahead[0], air * ahead[1], air * ahead[2]
+            mujoco.mj_step(model, data, self._steps)
 
     def _planes(
         self, x: float, y: float, yaw: float, vx: float, vy: float, yaw_rate: float, ticks: int
@@ -269,19 +271,19 @@ class Vehicle:
 
     def _motion_ahead(self) -> tuple[float, float, tuple[float, ...]]:
         """Forward speed [m/s], sine of the slope ahead (uphill positive), axis ahead."""
-        ahead, _ = _axes(self.data.qpos[self._place + 3 : self._place + 7].tolist())
-        vx, vy, vz = self.data.qvel[self._motion : self._motion + 3].tolist()
+        ahead, _ = _axes(self._attitude.tolist())
+        vx, vy, vz = self._velocity.tolist()
         return vx * ahead[0] + vy * ahead[1] + vz * ahead[2], ahead[2], ahead
 
     def _set(self, controls: tuple[float, ...], gain: float, brakes: tuple[float, float]) -> None:
         """Set the actuators: angles and wheel speeds, gain of the motors, brakes rear and front."""
-        model, rolling = self.model, self._wheel[0]
-        self.data.ctrl[self._controls] = controls
-        model.actuator_gainprm[self._motors, 0] = gain
-        model.actuator_biasprm[self._motors, 2] = -gain
-        rear, front = brakes[0] + rolling, brakes[1] + rolling
-        # The brakes are dry friction: they never push.
-        model.dof_frictionloss[self._spin] = rear, rear, front, front
+        self._controls[:] = controls
+        if (gain, brakes) != self._pedals:
+            self._pedals = gain, brakes
+            self._gains[:], self._biases[:] = gain, -gain
+            # The brakes are dry friction: they never push.
+            rear, front = brakes[0] + self._wheel[0], brakes[1] + self._wheel[0]
+            self.model.dof_frictionloss[self._spin] = rear, rear, front, front
 
 
 def _axes(quaternion: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -301,3 +303,11 @@ def _stand(points: np.ndarray) -> np.ndarray:
     up = np.cross(ahead, left)
     up /= np.linalg.norm(up)
     return np.stack((ahead, np.cross(up, ahead), up), axis=1)
+
+
+def _span(ids: list[int]) -> slice:
+    """Ids that follow one another, as a slice: of an array it gives a view, not a copy."""
+    first = int(ids[0])
+    if [int(index) for index in ids] != list(range(first, first + len(ids))):
+        raise ValueError(f"The vehicle's parts must follow one another in its MJCF, got ids {ids}.")
+    return slice(first, first + len(ids))
