@@ -32,6 +32,8 @@ EXTRAS = {
         )
     ],
     "viz": ["av>=14", "matplotlib>=3.8"],
+    # Reads Minari datasets; Minari itself names neither its HDF5 reader nor its image decoder.
+    "data": ["minari>=0.5", "h5py>=3.8", "pillow>=10"],
     # Compiles circuits at run time by the LLVM that it carries: no compiler is needed.
     "fast": ["numba>=0.65"],
     "export": ["onnx>=1.18", "onnxruntime>=1.22"],
