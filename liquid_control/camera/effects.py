@@ -166,6 +166,10 @@ class CameraPipeline:
             yaw_rate: of the camera [rad/s], positive to the left.
             seconds: since the frame before [s].
             speed: of the camera [m/s], ahead.
+
+        Raises:
+            InputError: the first frame, or one of another size, is no uint8 RGB image, or
+                not of the size that the intrinsics for the motion blur are for.
         """
         if self._none:
             return frame
@@ -190,11 +194,21 @@ class CameraPipeline:
 
     def _prepare(self, frame: np.ndarray) -> None:
         """Make what depends on the size of the frames."""
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(
+                "Camera effects are for uint8 RGB of shape (rows, columns, 3), got "
+                f"{frame.dtype} {frame.shape}; convert the image before."
+            )
         rows, columns = frame.shape[:2]
         self._shape = frame.shape
         effects = self.effects
         if effects.motion_blur:
             camera = self._camera or intrinsics(columns, rows, FOVY)
+            if (camera.height, camera.width) != (rows, columns):
+                raise InputError(
+                    f"The camera's intrinsics are for images of {camera.width} x "
+                    f"{camera.height} px, got {columns} x {rows}; give those of this size."
+                )
             self._blur = MotionBlur(camera, self._pitch, self._height)
         if self._optics:
             y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]

@@ -294,3 +294,10 @@ def test_a_buffer_that_is_used_again_does_not_change_late_frames():
         buffer[:] = index
         seen.append(int(camera.apply(buffer)[0, 0, 0]))
     assert seen == [0, 0, 1, 2, 3]
+
+
+def test_images_of_another_kind_or_size_are_refused():
+    with pytest.raises(InputError, match="uint8 RGB"):
+        pipeline(noise=0.1).apply(np.zeros((78, 200), np.uint8))
+    with pytest.raises(InputError, match="200 x 78 px, got 64 x 48"):
+        pipeline(motion_blur=0.5).apply(np.zeros((48, 64, 3), np.uint8))
