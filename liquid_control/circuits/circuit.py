@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from liquid_control.circuits import fused_sample
 from liquid_control.circuits.tracing import exporting, full_precision, traced
@@ -42,6 +43,10 @@ class Circuit(nn.Module):
         return_sequences: return the outputs of all samples, else of the last one alone.
     """
 
+    checkpoint_every: int | None = None
+    """Where set, a forward pass with gradients keeps the state after each so many samples alone,
+    and the backward pass computes what lies between again: memory for half as much time again."""
+
     made_with: dict[str, Any]
     """The arguments that the circuit was made with, by name, defaults included."""
 
@@ -70,6 +75,8 @@ class Circuit(nn.Module):
                 "A circuit needs at least one input, one unit and one output, got "
                 f"{inputs}, {', '.join(map(str, state_sizes))} and {outputs}."
             )
+        if not 0 < time_unit < math.inf:
+            raise ValueError(f"The time unit must be finite and above 0 s, got {time_unit} s.")
         self.inputs = inputs
         self.state_sizes = state_sizes
         self.outputs = outputs
@@ -105,7 +112,7 @@ class Circuit(nn.Module):
             elapsed: time since the sample before [s], finite and >= 0: a number, (time,) or
                 (batch, time); by default the circuit's time unit.
             hx: another name of `state`, that of the ncps library.
-            timespans: another name of `elapsed`; (batch, time, 1) will do, too.
+            timespans: another name of `elapsed`. Both may be (batch, time, 1), too.
 
         Returns:
             Outputs (batch, time, outputs) and the state after the last sample, both without the
@@ -113,16 +120,16 @@ class Circuit(nn.Module):
 
         Raises:
             ValueError: an elapsed time is negative or not finite, or a shape does not fit.
-            TypeError: the input is no tensor.
+            TypeError: the input is no tensor of real numbers, or the state no tensor.
         """
         _require_tensor(input)
         state = _either(state, hx, "state", "hx")
-        if timespans is not None and timespans.dim() == input.dim() and timespans.shape[-1] == 1:
-            timespans = timespans.squeeze(-1)
         elapsed = _either(elapsed, timespans, "elapsed", "timespans")
+        if isinstance(elapsed, Tensor) and elapsed.dim() == input.dim() and elapsed.shape[-1] == 1:
+            elapsed = elapsed.squeeze(-1)
         with full_precision(input.device):
             batched = input.dim() == 3
-            outputs, parts = self._sequence(*self._entered(input, state, elapsed))
+            outputs, parts = self._pieces(*self._entered(input, state, elapsed))
             if not self.return_sequences:
                 outputs = outputs[:, -1]
             elif batched and not self.batch_first:
@@ -212,6 +219,23 @@ class Circuit(nn.Module):
     def _keeps_state_at_rest(self) -> bool:
         """Whether the equations themselves leave the state as it is when no time passes."""
         return False
+
+    def _pieces(
+        self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """As `_sequence`, in pieces of `checkpoint_every` samples."""
+        length = self.checkpoint_every
+        if length is None or traced() or not torch.is_grad_enabled():
+            return self._sequence(inputs, state, elapsed)
+        if not isinstance(length, int) or length < 1:
+            raise ValueError(f"checkpoint_every must be a number of samples or None, got {length}.")
+        outputs = []
+        for piece in zip(inputs.split(length, 1), elapsed.split(length, 1), strict=True):
+            output, state = checkpoint(
+                self._sequence, piece[0], state, piece[1], use_reentrant=False
+            )
+            outputs.append(output)
+        return torch.cat(outputs, 1), state
 
     def _sequence(
         self, inputs: Tensor, state: tuple[Tensor, ...], elapsed: Tensor
@@ -308,10 +332,23 @@ class Circuit(nn.Module):
         elapsed = self.time_unit if elapsed is None else elapsed
         if isinstance(elapsed, int | float):
             # Looked at here, as a look at a tensor makes a GPU wait.
-            if not 0 <= elapsed < math.inf:
-                raise ValueError(f"Elapsed times must be finite and 0 s or more, got {elapsed} s.")
+            if not 0 <= elapsed <= torch.finfo(like.dtype).max:
+                raise ValueError(
+                    "Elapsed times must be finite and 0 s or more, got "
+                    f"{elapsed} s for a circuit of {like.dtype}."
+                )
             return like.new_full(tuple(samples), elapsed)
-        elapsed = torch.as_tensor(elapsed, dtype=like.dtype, device=like.device)
+        if not isinstance(elapsed, Tensor):
+            try:
+                elapsed = torch.as_tensor(elapsed)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise TypeError(
+                    "Elapsed times must be a number or a tensor, got "
+                    f"{type(elapsed).__name__}: {error}"
+                ) from error
+        if elapsed.is_complex():
+            raise TypeError("Elapsed times must be real numbers, got complex ones.")
+        elapsed = elapsed.to(like)
         samples, given = tuple(samples), tuple(elapsed.shape)
         time = samples[int(self.batch_first) :][:1] if len(samples) == 2 else samples
         # Lengths first: a comparison of shapes of unlike lengths would tie a traced batch to time.
@@ -335,10 +372,17 @@ class Circuit(nn.Module):
         if state is None:
             return tuple(like.new_zeros(batch, size) for size in self.state_sizes)
         shapes = [(batch, size) if batched else (size,) for size in self.state_sizes]
-        parts = (state,) if isinstance(state, Tensor) else tuple(state)
+        many = len(shapes) > 1
+        parts = tuple(state) if isinstance(state, tuple | list) else (state,)
+        for part in parts:
+            if not isinstance(part, Tensor):
+                raise TypeError(
+                    f"The state must be a {'tuple of tensors' if many else 'tensor'} of "
+                    f"{'shapes' if many else 'shape'} {', '.join(map(str, shapes))}, got "
+                    f"{type(part).__name__}{' in it' if part is not state else ''}."
+                )
         given = [tuple(part.shape) for part in parts]
         if given != shapes:
-            many = len(shapes) > 1
             raise ValueError(
                 f"The state must {'be a tuple of shapes' if many else 'have shape'} "
                 f"{', '.join(map(str, shapes))}, got {', '.join(map(str, given))}."
@@ -356,6 +400,8 @@ def _require_tensor(input: Any) -> None:
             f"The input must be a torch.Tensor, got {type(input).__name__}; make one with "
             "torch.as_tensor(input)."
         )
+    if input.is_complex():
+        raise TypeError("The input must be of real numbers, got complex ones; take their parts.")
 
 
 def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:

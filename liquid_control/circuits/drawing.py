@@ -98,7 +98,7 @@ def draw(wiring: Wiring, ax: Axes | None = None, labels: bool = False) -> Axes:
     if labels:
         networkx.draw_networkx_labels(network, positions, font_size=6, ax=ax)
     for column, layer in enumerate(layers):
-        ax.text(column, 1.03, f"{len(layers[layer])} {layer}", ha="center")
+        ax.text(column, 1.09, f"{len(layers[layer])} {layer}", ha="center")
     ax.legend(
         handles=[Line2D([], [], color=c, linestyle=s, label=k) for k, (c, s) in STYLES.items()],
         loc="upper center",

@@ -29,6 +29,7 @@ from liquid_control.circuits.synapses import (
     sense,
     uniform,
 )
+from liquid_control.circuits.tracing import full_precision
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["LTC", "Prepared"]
@@ -95,8 +96,8 @@ class LTC(Circuit):
         super().__init__(
             wiring.inputs, sizes, wiring.motor, time_unit, batch_first, return_sequences
         )
-        unfolds = ode_unfolds or unfolds
-        if solver not in SOLVERS or unfolds < 1:
+        unfolds = unfolds if ode_unfolds is None else ode_unfolds
+        if solver not in SOLVERS or not isinstance(unfolds, int) or unfolds < 1:
             raise ValueError(
                 f"The solver must be one of {list(SOLVERS)} with 1 or more unfolds, got "
                 f"{solver!r} with {unfolds}."
@@ -225,7 +226,7 @@ class LTC(Circuit):
         Returns:
             (batch, units), each between C / (g + sum w) and C / g (Hasani et al. 2021, theorem 1).
         """
-        with torch.autocast(inputs.device.type, enabled=False):
+        with full_precision(inputs.device):
             prepared = prepared or self.prepare()
             drive = sense(prepared, inputs.to(self.input_weight.dtype))
             return prepared.capacitance / currents(prepared, state, drive)[1]

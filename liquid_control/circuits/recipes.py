@@ -40,8 +40,8 @@ class Recipe:
 class NCP(Recipe):
     """Neural circuit policy; see `ncp`, which takes the same counts.
 
-    Where the fan-outs are too small to reach every inter or command neuron they are raised to what
-    it takes. (ncps adds synapses to the forgotten neurons there.)
+    Where fan-outs of 1 or more are too small to reach every inter or command neuron they are raised
+    to what it takes. (ncps adds synapses to the forgotten neurons there.)
     """
 
     inter_neurons: int
@@ -65,12 +65,17 @@ class NCP(Recipe):
             inter,
             command,
             self.motor_neurons,
-            max(self.sensory_fanout, -(-inter // max(inputs, 1))),
-            max(self.inter_fanout, -(-command // max(inter, 1))),
+            _raised(self.sensory_fanout, inputs, inter),
+            _raised(self.inter_fanout, inter, command),
             self.recurrent_command_synapses,
             self.motor_fanin,
             self.seed,
         )
+
+
+def _raised(fanout: int, sources: int, targets: int) -> int:
+    """What it takes to reach all targets, if the given fan-out of at least 1 does not."""
+    return max(fanout, -(-targets // sources)) if fanout >= 1 <= sources else fanout
 
 
 @dataclass(frozen=True)

@@ -23,5 +23,8 @@ def exporting() -> bool:
 
 def full_precision(device: torch.device) -> AbstractContextManager:
     """Where autocast does not lower the precision of what is computed on this device."""
-    # An exported program cannot be saved with a context of autocast in it.
-    return nullcontext() if exporting() else torch.autocast(device.type, enabled=False)
+    # An exported program cannot be saved with a context of autocast in it, and devices without
+    # memory have none.
+    if exporting() or device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

@@ -8,8 +8,9 @@ design principles").
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class Wiring:
 
     def __post_init__(self) -> None:
         counts = (self.inputs, self.inter, self.command, self.motor)
+        _require_integers(zip(("inputs", "inter", "command", "motor"), counts, strict=True))
         if min(counts) < 0 or self.inputs < 1 or self.motor < 1:
             raise ValueError(
                 "A wiring needs at least one input and one motor neuron and no negative count, "
@@ -158,12 +160,20 @@ def ncp(
         ValueError: a fan-out, fan-in or recurrent count that its layer cannot hold, or too few
             synapses to reach every inter and command neuron.
     """
+    sizes = (("inputs", inputs), ("inter", inter), ("command", command), ("motor", motor))
+    _require_integers(sizes)
+    if min(inputs, inter, command, motor) < 1:
+        raise ValueError(
+            "A neural circuit policy needs one or more inputs, inter, command and motor neurons, "
+            f"got {inputs}, {inter}, {command} and {motor}."
+        )
     limits = (
         ("sensory_fanout", sensory_fanout, inter),
         ("inter_fanout", inter_fanout, command),
         ("motor_fanin", motor_fanin, command),
         ("recurrent", recurrent, command * command),
     )
+    _require_integers((name, value) for name, value, _ in limits)
     for name, value, limit in limits:
         if not 0 <= value <= limit:
             raise ValueError(f"{name} must lie in 0 to {limit} in this wiring, got {value}.")
@@ -210,6 +220,12 @@ def flagship_wiring(outputs: int, inputs: int = 32, seed: int = 0) -> Wiring:
     return ncp(
         inputs, inter, motor=outputs, recurrent=recurrent, motor_fanin=motor_fanin, seed=seed
     )
+
+
+def _require_integers(counts: Iterable[tuple[str, Any]]) -> None:
+    for name, count in counts:
+        if not isinstance(count, int | np.integer):
+            raise ValueError(f"{name} must be a whole number, got {count!r}.")
 
 
 def _connect(sources: int, targets: int, fanout: int, rng: np.random.Generator) -> np.ndarray:

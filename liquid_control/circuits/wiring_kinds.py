@@ -27,7 +27,7 @@ def fully_connected(
     Raises:
         ValueError: more outputs than units.
     """
-    outputs = _checked_outputs(units, outputs)
+    outputs = _checked_outputs(inputs, units, outputs)
     rng = np.random.default_rng(seed)
     adjacency = rng.choice(POLARITIES, (units, units))
     if not self_connections:
@@ -53,7 +53,7 @@ def random_sparse(
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"The sparsity must lie in 0 to 1, 1 excluded, got {sparsity}.")
-    outputs = _checked_outputs(units, outputs)
+    outputs = _checked_outputs(inputs, units, outputs)
     rng = np.random.default_rng(seed)
     matrices = []
     for sources in (inputs, units):
@@ -81,10 +81,15 @@ def from_adjacency(sensory: np.ndarray, adjacency: np.ndarray, outputs: int) -> 
             "A wiring needs matrices of shapes (inputs, units) and (units, units), got "
             f"{sensory.shape} and {adjacency.shape}."
         )
+    if not all(np.issubdtype(each.dtype, np.number) for each in (sensory, adjacency)):
+        raise ValueError(
+            "The entries of a wiring's matrices must be numbers, got "
+            f"{sensory.dtype} and {adjacency.dtype}."
+        )
     if not (np.isfinite(sensory).all() and np.isfinite(adjacency).all()):
         raise ValueError("The entries of a wiring's matrices must be finite numbers.")
     inputs, units = sensory.shape
-    outputs = _checked_outputs(units, outputs)
+    outputs = _checked_outputs(inputs, units, outputs)
     return Wiring(inputs, units - outputs, 0, outputs, np.sign(sensory), np.sign(adjacency))
 
 
@@ -123,7 +128,9 @@ def auto_ncp(inputs: int, units: int, outputs: int, sparsity: float = 0.5, seed:
     )
 
 
-def _checked_outputs(units: int, outputs: int | None) -> int:
+def _checked_outputs(inputs: int, units: int, outputs: int | None) -> int:
+    if inputs < 1 or units < 1:
+        raise ValueError(f"A wiring needs one or more inputs and units, got {inputs} and {units}.")
     outputs = units if outputs is None else outputs
     if not 1 <= outputs <= units:
         raise ValueError(f"The outputs must number 1 to {units}, one a neuron, got {outputs}.")

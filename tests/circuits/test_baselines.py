@@ -153,7 +153,13 @@ def test_where_torchdiffeq_cannot_go_it_says_what_to_use_instead(kind, options):
         run(inputs)
     with pytest.raises(Exception, match=says):
         torch.export.export(network, (inputs,))
-    # torch.compile leaves what it cannot take to Python.
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("options", [{"solver": "dopri5"}, {"solver": "rk4", "adjoint": True}])
+def test_torch_compile_leaves_to_python_what_it_cannot_take(options):
+    network, inputs = ODERNN(3, 4, 2, **options), torch.randn(2, 3, 3)
     compiled = torch.compile(network, backend="eager")
     torch.testing.assert_close(compiled(inputs, None, 0.1), network(inputs, None, 0.1))
 

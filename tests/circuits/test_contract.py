@@ -160,7 +160,7 @@ def test_an_input_that_is_no_tensor_is_refused(network):
             call([[0.0] * INPUTS] * 3, None, 0.1)
 
 
-@pytest.mark.parametrize("shape", [(2,), (3, 2), (1,), (2, 3, 1)])
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (1,), (2, 3, 2)])
 def test_elapsed_times_of_another_shape_are_refused_with_both_shapes(network, shape):
     with pytest.raises(ValueError, match=r"shapes \(\(\), \(3,\), \(2, 3\)\), got \("):
         network(torch.zeros(2, 3, INPUTS), None, torch.ones(shape))
@@ -176,6 +176,51 @@ def test_a_state_of_another_shape_is_refused_with_both_shapes(network):
     parts_more = (*parts(random_state(network, 2)), torch.zeros(2, 1))
     with pytest.raises(ValueError, match="The state must"):
         network(torch.zeros(2, 3, INPUTS), parts_more, 0.1)
+
+
+@pytest.mark.parametrize("state", ["abc", 3, [None]])
+def test_a_state_that_is_no_tensor_is_refused(network, state):
+    for call, inputs in ((network, torch.zeros(2, 3, INPUTS)), (network.step, torch.zeros(3, 4))):
+        with pytest.raises(TypeError, match=r"The state must be a .*tensor.*, got \w+"):
+            call(inputs, state)
+
+
+@pytest.mark.parametrize("elapsed", ["soon", torch.ones(3, dtype=torch.cfloat)])
+def test_elapsed_times_that_are_no_real_numbers_are_refused(network, elapsed):
+    with pytest.raises(TypeError, match="Elapsed times must be"):
+        network(torch.zeros(2, 3, INPUTS), None, elapsed)
+
+
+def test_a_time_beyond_the_precision_of_the_parameters_is_refused(network):
+    with pytest.raises(ValueError, match=r"got 1e\+39 s for a circuit of torch\.float32"):
+        network(torch.zeros(2, 3, INPUTS), None, 1e39)
+    with pytest.raises(ValueError, match=r"finite and 0 s or more, got 100000\.0 s"):
+        network.half()(torch.zeros(2, 3, INPUTS), None, 1e5)
+
+
+def test_complex_inputs_are_refused(network):
+    for call in (network, network.step):
+        with pytest.raises(TypeError, match="real numbers, got complex"):
+            call(torch.zeros(3, INPUTS, dtype=torch.cfloat))
+
+
+@pytest.mark.parametrize("time_unit", [0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_time_unit_is_refused_when_the_network_is_made(make, time_unit):
+    with pytest.raises(
+        ValueError, match=f"time unit must be finite and above 0 s, got {time_unit}"
+    ):
+        make(time_unit=time_unit)
+
+
+def test_elapsed_times_may_be_numbers_lists_and_arrays_under_either_name(network):
+    inputs, times = torch.randn(2, 3, INPUTS), torch.tensor([0.1, 0.2, 0.3])
+    expected, _ = network(inputs, None, times)
+    for given in (times.tolist(), times.numpy(), times.expand(2, 3).unsqueeze(2)):
+        assert torch.equal(network(inputs, None, given)[0], expected)
+        assert torch.equal(network(inputs, timespans=given)[0], expected)
+    assert torch.equal(network(inputs, timespans=0.2)[0], network(inputs, None, 0.2)[0])
+    alone = network(inputs[0], None, times.unsqueeze(1))[0]
+    assert torch.equal(alone, network(inputs[0], None, times)[0])
 
 
 def test_an_argument_given_under_both_names_is_refused(network):

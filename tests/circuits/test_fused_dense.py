@@ -49,11 +49,6 @@ def gradients(network, given, returned):
     return torch.autograd.grad(total, (*given, *network.parameters()))
 
 
-def far(value, expected):
-    """Largest difference, relative to the largest expected number."""
-    return ((value.double() - expected).abs().max() / expected.abs().max()).item()
-
-
 @pytest.fixture
 def kernel_calls(monkeypatch):
     calls, compiled = [], fused_dense_kernel.forward
@@ -70,13 +65,14 @@ def assert_the_same(network, batch, time):
     given = sequences(network, batch, time)
     compiled, single = network(*given), by_operations(network, *given)
     torch.testing.assert_close(compiled, single, rtol=1e-5, atol=3e-6)
-    found, own = gradients(network, given, compiled), gradients(network, given, single)
+    found = gradients(network, given, compiled)
     exact = copy.deepcopy(network).double()
     given = tuple(each.detach().double().requires_grad_() for each in given)
     expected = gradients(exact, given, by_operations(exact, *given))
-    # As far from the truth as float32 takes it, and hardly farther than the sums of torch.
-    for ours, theirs, value in zip(found, own, expected, strict=True):
-        assert far(ours, value) < max(1e-5, 5 * far(theirs, value))
+    # Judged by the largest gradient: in small ones, sums of large numbers may have cancelled.
+    largest = max(value.abs().max() for value in expected)
+    for ours, value in zip(found, expected, strict=True):
+        assert (ours.double() - value).abs().max() < 3e-6 * largest
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -175,3 +175,7 @@ def _seeded(network, solver):
 def test_steps_must_be_one_or_more():
     with pytest.raises(ValueError, match="1 or more unfolds, got 'fused' with 0"):
         LTC(WIRING, unfolds=0)
+    with pytest.raises(ValueError, match="1 or more unfolds, got 'fused' with 0"):
+        LTC(4, WIRING, ode_unfolds=0)
+    with pytest.raises(ValueError, match=r"1 or more unfolds, got 'fused' with 2\.5"):
+        LTC(WIRING, unfolds=2.5)

@@ -106,6 +106,10 @@ def test_a_wiring_cannot_be_changed_after_it_was_drawn():
         ({"motor_fanin": 7}, "motor_fanin"),
         ({"recurrent": 37}, "recurrent"),
         ({"inputs": 1}, "raise the fan-outs"),
+        ({"sensory_fanout": -1}, "sensory_fanout must lie in 0 to 12"),
+        ({"sensory_fanout": 2.5}, "sensory_fanout must be a whole number, got 2.5"),
+        ({"command": 0}, "one or more inputs, inter, command and motor neurons"),
+        ({"inputs": -3}, "one or more inputs, inter, command and motor neurons, got -3"),
     ],
 )
 def test_counts_that_cannot_be_met_are_refused(arguments, word):
@@ -122,6 +126,8 @@ def test_entries_that_are_no_polarity_are_refused():
     wiring = ncp()
     with pytest.raises(ValueError, match="adjacency"):
         dataclasses.replace(wiring, adjacency=np.full((19, 19), 2))
+    with pytest.raises(ValueError, match=r"inter must be a whole number, got 12\.0"):
+        dataclasses.replace(wiring, inter=12.0)
 
 
 def _spoil(fields, change):

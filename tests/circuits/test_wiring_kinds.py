@@ -125,7 +125,12 @@ def test_wirings_that_differ_in_their_layers_alone_are_different():
         (lambda: from_adjacency(np.full((2, 3), np.nan), np.ones((3, 3)), 1), "finite"),
         (lambda: NCP(12, 6, 2, 13, 4, 7, 6).build(5), "sensory_fanout must lie in 0 to 12"),
         (lambda: LTC(5, ncp()), "for 32 inputs, the network has 5"),
-        (lambda: fully_connected(0, 4), "at least one input"),
+        (lambda: fully_connected(0, 4), "one or more inputs and units, got 0 and 4"),
+        (lambda: random_sparse(-1, 4), "one or more inputs and units, got -1 and 4"),
+        (lambda: LTC(4, 0), "one or more inputs and units, got 4 and 0"),
+        (lambda: from_adjacency([["a"]], [[1]], 1), "must be numbers, got <U1"),
+        (lambda: NCP(12, 6, 2, -1, 4, 7, 6).build(5), "sensory_fanout must lie in 0 to 12"),
+        (lambda: NCP(12, 6, 2, 6, 0, 7, 6).build(5), "0 inter synapses cannot reach"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_with_the_numbers(make, words):
