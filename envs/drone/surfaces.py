@@ -91,6 +91,8 @@ def facade(rng: np.random.Generator, light: Light) -> np.ndarray:
     ground floor. By night some windows are lit.
     """
     wall = np.array(WALLS[rng.integers(len(WALLS))]) + rng.normal(0, 3, 3)
+    # By night walls glow (`World.dress`), as far as their texture is bright.
+    wall = wall * (0.4 if light.headlights else 1.0)
     image = speckle(rng, FLOORS * WINDOW, wall, 4, 4)[:, : BAYS * WINDOW].copy()
     trim = np.clip(wall * rng.uniform(1.1, 1.3), 0, 255)
     top, left = rng.integers(3, 5), rng.integers(4, 6)

@@ -140,6 +140,8 @@ class World(Stage):
             for index, walls in enumerate(city.houses(self._place)):
                 self.fill(f"walls_{index}", walls)
                 self.paint(f"facade_{index}", surfaces.facade(rng, day))
+                glow = self.model.material(f"facade_{index}").id
+                self.model.mat_emission[glow] = 0.5 * day.headlights
         for index, (solid, decal) in enumerate(patches):
             self.fill(f"{options.scene}_{index}", solid)
             self.fill(f"{options.scene}_decal_{index}", decal)
