@@ -18,6 +18,7 @@ class VehicleSpec:
         name: of the vehicle.
         mjcf: its MuJoCo model.
         wheelbase, half_track, body_length, body_half_width, wheel_radius: [m].
+        body_middle: from base_link ahead to the middle of the body [m].
         max_curvature: of a path that is asked for [1/m].
         max_speed: [m/s], also what full throttle reaches on flat ground.
         max_wheel_angle: of the virtual middle front wheel at full lock [rad].
@@ -38,6 +39,7 @@ class VehicleSpec:
     wheelbase: float
     half_track: float
     body_length: float
+    body_middle: float
     body_half_width: float
     wheel_radius: float
     max_curvature: float
@@ -63,6 +65,7 @@ SPECS: dict[str, VehicleSpec] = {
         wheelbase=2.7,
         half_track=0.76,
         body_length=4.3,
+        body_middle=1.35,
         body_half_width=0.88,
         wheel_radius=0.32,
         # A radius of 16.7 m on the road; full lock, for steering by share, is one of 6.3 m.
@@ -87,7 +90,8 @@ SPECS: dict[str, VehicleSpec] = {
         mjcf=Path(__file__).with_name("rc_car.xml"),
         wheelbase=0.26,
         half_track=0.08,
-        body_length=0.39,
+        body_length=0.4,
+        body_middle=0.13,
         body_half_width=0.093,
         wheel_radius=0.033,
         max_curvature=1.4,

@@ -74,6 +74,22 @@ def test_the_specification_is_that_of_the_model(vehicle):
     assert spec.max_wheel_angle >= np.arctan(spec.wheelbase * spec.max_curvature)
 
 
+def test_the_body_fills_the_rectangle_that_is_specified_for_it(vehicle):
+    spec, model, data = vehicle.spec, vehicle.model, vehicle.data
+    vehicle.place(0, 0, 0, 0, Flat())
+    corners = np.stack(np.meshgrid(*[[-1, 1]] * 3), -1).reshape(-1, 3)
+    reach = []
+    for geom in np.flatnonzero(model.geom_group == 1):
+        box = model.geom_aabb[geom, :3] + corners * model.geom_aabb[geom, 3:]
+        reach.append(data.geom_xpos[geom] + box @ data.geom_xmat[geom].reshape(3, 3).T)
+    low, high = np.concatenate(reach).min(0), np.concatenate(reach).max(0)
+    assert high[0] == pytest.approx(spec.body_middle + spec.body_length / 2, abs=0.09 * spec.scale)
+    assert low[0] == pytest.approx(spec.body_middle - spec.body_length / 2, abs=0.09 * spec.scale)
+    # Mirrors and hub caps stand out a little.
+    assert -0.01 * spec.scale < high[1] - spec.body_half_width < 0.16 * spec.scale
+    assert high[1] == pytest.approx(-low[1], abs=1e-3)
+
+
 @pytest.mark.parametrize("share", [0.25, 0.6, 1.0])
 @pytest.mark.parametrize("turn", [-1.0, -0.3, 0.1, 0.6])
 def test_it_follows_the_curvature_and_the_speed_that_are_asked_for(vehicle, share, turn):
