@@ -8,8 +8,10 @@ import json
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -26,7 +28,9 @@ from liquid_control.rollout import (
     check_world,
     in_parallel,
     make_world,
+    parse_options,
     run_episode,
+    split_options,
 )
 
 __all__ = ["evaluate", "summarise"]
@@ -36,13 +40,14 @@ EXPERT = "expert"
 
 @dataclass(frozen=True)
 class _Job:
-    """What one process needs to run one episode."""
+    """What one process needs to run one episode; `made` and `reset` are options as JSON."""
 
     world: str
     model: str
     seed: int
     noise: float
-    seconds: float
+    made: str
+    reset: str
 
 
 def evaluate(
@@ -51,9 +56,10 @@ def evaluate(
     episodes: int = 100,
     seed: int = 1000,
     noise: float = 0.0,
-    seconds: float = 120.0,
+    seconds: float | None = None,
     workers: int = 1,
     output: Path | None = None,
+    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> int:
     """Drive a model through many seeds of a world and count crashes.
 
@@ -66,11 +72,12 @@ def evaluate(
         episodes: how many; their seeds follow `seed`.
         seed: of the first episode; training used seeds below 1000.
         noise: variance of Gaussian noise on the frames, on the scale [0, 1].
-        seconds: length of an episode [s].
+        seconds: time limit of an episode [s]; the world's own by default.
         workers: processes.
         output: folder for results.json and episodes.csv; runs/evaluate-<model> by default.
+        option: of the world, as NAME=VALUE with a YAML value (season=winter); once for each.
     """
-    if episodes < 1 or seconds <= 0 or noise < 0:
+    if episodes < 1 or (seconds is not None and seconds <= 0) or noise < 0:
         raise InputError(
             "An evaluation needs at least 1 episode, a length above 0 s and a noise variance of 0 "
             f"or more, got {episodes}, {seconds} and {noise}."
@@ -78,7 +85,11 @@ def evaluate(
     folder = None if model == EXPERT else models.find(model)
     if folder:
         Policy.load(folder)  # A broken model is refused before anything is written.
-    check_world(env, seconds=seconds)
+    options = parse_options(option)
+    # The world keeps the time, as it says at the end of it whether the episode was a success.
+    limit = {} if seconds is None else {"seconds": seconds}
+    made, reset = split_options(env, limit | options)
+    check_world(env, reset, **made)
     name = folder.name if folder else EXPERT
     output = output or Path("runs") / f"evaluate-{name}"
     output.mkdir(parents=True, exist_ok=True)
@@ -89,9 +100,14 @@ def evaluate(
         "noise": noise,
         "seconds": seconds,
     }
+    if options:
+        settings["options"] = options
     done = _resume(output, settings)
     jobs = [
-        _Job(env, str(folder) if folder else EXPERT, seed + index, noise, seconds)
+        _Job(
+            *(env, str(folder) if folder else EXPERT, seed + index, noise),
+            *(json.dumps(made), json.dumps(reset)),
+        )
         for index in range(episodes)
     ]
     todo = [job for job in jobs if job.seed not in done]
@@ -155,8 +171,8 @@ def summarise(episodes: list[Episode]) -> dict:
 
 
 @functools.lru_cache(maxsize=1)
-def _world(world: str, seconds: float):
-    return make_world(world, seconds=seconds)
+def _world(world: str, made: str):
+    return make_world(world, **json.loads(made))
 
 
 @functools.lru_cache(maxsize=1)
@@ -165,7 +181,10 @@ def _pilot(model: str):
 
 
 def _run(job: _Job) -> Episode:
-    return run_episode(_world(job.world, job.seconds), _pilot(job.model), job.seed, job.noise)
+    return run_episode(
+        *(_world(job.world, job.made), _pilot(job.model), job.seed, job.noise),
+        options=json.loads(job.reset) or None,
+    )
 
 
 def _weights_hash(folder: Path | None) -> str | None:

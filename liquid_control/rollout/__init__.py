@@ -13,7 +13,8 @@ from liquid_control.rollout.pilots import (
     Pilot,
     PolicyPilot,
 )
-from liquid_control.rollout.workers import check_world, in_parallel, make_world
+from liquid_control.rollout.workers import check_world, in_parallel, make_world, split_options
+from liquid_control.rollout.world_options import parse_options
 
 __all__ = [
     "Disturbed",
@@ -26,5 +27,7 @@ __all__ = [
     "check_world",
     "in_parallel",
     "make_world",
+    "parse_options",
     "run_episode",
+    "split_options",
 ]

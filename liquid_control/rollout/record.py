@@ -8,12 +8,10 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
 from liquid_control import models
@@ -31,6 +29,7 @@ from liquid_control.rollout.episode_bag import (
 )
 from liquid_control.rollout.pilots import PolicyPilot, chosen_outputs
 from liquid_control.rollout.workers import in_parallel, make_world, split_options
+from liquid_control.rollout.world_options import parse_options
 
 __all__ = ["record"]
 
@@ -90,7 +89,7 @@ def record(
     if disturb is None:
         disturb = 0.0 if dart_model else 0.5
     _check(episodes, seconds, disturb, dart_scale, dart_episodes, quality)
-    made, reset = split_options(world, _parse(option))
+    made, reset = split_options(world, parse_options(option))
     _try_out(world, made, reset, disturb_outputs)
     settings = Settings(
         world=world,
@@ -210,26 +209,6 @@ def _error(robot: Path, job: tuple[Settings, int]) -> dart.ErrorSum:
     options = json.loads(settings.reset) or None
     policy = PolicyPilot(load_policy(robot))
     return dart.episode_error(env, policy, seed, options, settings.seconds)
-
-
-def _parse(options: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE of the command line, typed as YAML 1.2 types them."""
-    found: dict[str, Any] = {}
-    for text in options:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise InputError(
-                f"A world's option is NAME=VALUE, got {text!r}; write --option season=winter."
-            )
-        try:
-            found[name] = YAML(typ="safe", pure=True).load(value)
-            json.dumps(found[name])
-        except (YAMLError, TypeError) as error:
-            raise InputError(
-                f"The value of --option {text!r} is no number, word, truth value or list; quote it "
-                "if it is a word."
-            ) from error
-    return found
 
 
 def _loadable(model: str | None) -> Path | None:

@@ -67,15 +67,22 @@ def split_options(world: str, options: dict) -> tuple[dict, dict]:
     return made, {name: value for name, value in options.items() if name not in names}
 
 
-def check_world(world: str, **options) -> None:
+def check_world(world: str, reset: dict | None = None, **options) -> None:
     """Make a world and draw its first frame, before anything is written for it.
+
+    Args:
+        world: as for `make_world`.
+        reset: options of the world's `reset`.
+        options: of its constructor.
 
     Raises:
         InputError: no such world, or no OpenGL.
     """
     env = make_world(world, **options)
-    env.reset(seed=0)
-    env.close()
+    try:
+        env.reset(seed=0, options=reset or None)
+    finally:
+        env.close()
 
 
 def in_parallel(
