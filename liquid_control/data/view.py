@@ -180,6 +180,8 @@ def _frames(bag: _Bag, wanted: set[int]):
                     yield index, decode_image(reader.decode(topic, cdr))
                 except InputError:
                     yield index, None
+                if index == max(wanted):
+                    return
 
 
 def _labels(bag: _Bag) -> list[str]:

@@ -94,7 +94,7 @@ def _open(src: Path) -> MinariDataset:
     except ImportError as error:
         raise InputError(
             f"The dataset {src} is kept as {described.get('data_format')!r}, for which a package "
-            f"is missing ({_line(error)})"
+            f"is missing ({_line(error)})."
         ) from error
     except (ValueError, KeyError, AssertionError, TypeError, OSError) as error:
         raise InputError(

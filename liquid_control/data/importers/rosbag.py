@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ def _import(
     skipped: Counter[str] = Counter()
     with reader:
         reader.require(chosen.camera, chosen.command)
+        if chosen.camera == chosen.command:
+            raise InputError(
+                f"{chosen.camera} is the camera and cannot be the command too; name its topic."
+            )
         if reader.damaged:
             skipped["damaged chunk of the file"] = reader.damaged
         plan = _plan(reader, chosen, skipped)
@@ -181,6 +185,7 @@ def _samples(
     reader.require(*copied)
     index = -1
     more: list[tuple[str, Any]] = []
+    waiting: Sample | None = None
     for topic, message, _ in _messages(reader, {chosen.camera, *copied}):
         if topic == chosen.camera:
             index += 1
@@ -190,7 +195,7 @@ def _samples(
             skipped["message damaged"] += 1
             continue
         if topic in copied:
-            # It goes into the bag with the next frame, but keeps its own stamp.
+            # It goes into the bag with the next or the last frame, but keeps its own stamp.
             more.append((copied[topic], partial(_as_it_is, message)))
             continue
         try:
@@ -199,8 +204,12 @@ def _samples(
             skipped[str(reason)] += 1
             continue
         command = plan.commands[plan.label_of[index]]
-        yield Sample(int(plan.stamps[index]), "", command, image, format, tuple(more))
+        if waiting is not None:
+            yield waiting
+        waiting = Sample(int(plan.stamps[index]), "", command, image, format, tuple(more))
         more = []
+    if waiting is not None:
+        yield replace(waiting, more=(*waiting.more, *more))
 
 
 def _as_it_is(message: Any, stamp_ns: int) -> Any:
