@@ -14,7 +14,7 @@ __all__ = ["Object", "Route", "draw_route"]
 TURN = np.deg2rad(25)  # most that a hike turns at a target: the next one must come into view
 STREET = 3.2  # [m] from the middle of the street to a target, at most
 CIRCLE = 2.5  # [m] radius of a moving target's way
-SIGHT_GAP, START_GAP, TARGET_GAP = 0.7, 1.6, 2.6  # [m] kept clear beside them
+SIGHT_GAP, START_GAP, TARGET_GAP = 0.5, 1.6, 2.6  # [m] kept clear beside them
 ASIDE = np.deg2rad((9, 21))  # of the target, where distractors stand
 
 

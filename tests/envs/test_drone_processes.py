@@ -84,7 +84,7 @@ def check_memory(env, resets: int, warm: int) -> None:
 
 def test_resets_do_not_leak():
     env = make()
-    check_memory(env, 80, 30)
+    check_memory(env, 30, 15)
     env.close()
 
 
