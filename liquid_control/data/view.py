@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from liquid_control.data.alignment import match
 from liquid_control.data.bag import BagReader
 from liquid_control.data.drive import MAX_GAP_S, camera_topic_of, stamp_or_log_time
-from liquid_control.data.info import BagInfo, histogram_edges, survey
+from liquid_control.data.info import BagInfo, Commands, histogram_edges, survey
 from liquid_control.data.messages import decode_image
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
@@ -50,7 +50,7 @@ class _Bag:
         return (np.asarray(stamps) + self.offset) * 1e-9
 
     @property
-    def commands(self):
+    def commands(self) -> Commands | None:
         """Those that training prefers; None without any."""
         return next(iter(self.info.commands.values()), None)
 
@@ -77,7 +77,7 @@ def draw(bags: Sequence[Path], output: Path, frames: int = 20, topic: str | None
             f"{bags[0]} holds neither a camera nor commands; there is nothing to draw."
         )
     rows = -(-len(shown) // _COLUMNS)
-    heights = [_height(opened, shown)] * rows + [1.6] * bool(names) + [1.2] * max(len(names), 1)
+    heights = [_height(opened, shown)] * rows + [1.6] * bool(names) + [0.9] * max(len(names), 1)
     figure = Figure(figsize=(13, 0.6 + 1.1 * sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     _sheet(figure, grid, rows, opened, shown)
@@ -137,7 +137,8 @@ def _height(bags: list[_Bag], shown: list[tuple[int, int]]) -> float:
     for number, index in shown:
         for _, frame in _frames(bags[number], {index}):
             if frame is not None:
-                return min(0.2 + 2.5 * frame.shape[0] / frame.shape[1], 2.5)
+                lines = -(-len(bags[number].commands.names) // 3) if bags[number].commands else 1
+                return min(0.1 + 0.12 * lines + 2.5 * frame.shape[0] / frame.shape[1], 2.5)
     return 1.0
 
 
@@ -190,12 +191,13 @@ def _labels(bag: _Bag) -> list[str]:
     if commands is None or not len(bag.stamps):
         return [""] * len(bag.stamps)
     found = match(bag.stamps, commands.stamps)
-    return [
-        "  ".join(f"{n} {v:+.3g}" for n, v in zip(commands.names, commands.values[k], strict=True))
-        if k >= 0
-        else "no command"
-        for k in found
-    ]
+    return ["no command" if k < 0 else _text(commands, commands.values[k]) for k in found]
+
+
+def _text(commands: Commands, values: np.ndarray) -> str:
+    """Numbers by name, three to a line, as long lines would run into the next frame."""
+    parts = [f"{name} {value:+.3g}" for name, value in zip(commands.names, values, strict=True)]
+    return "\n".join("  ".join(parts[k : k + 3]) for k in range(0, len(parts), 3))
 
 
 def _histogram(axes: Axes, bags: list[_Bag], name: str, colour: str) -> None:

@@ -128,7 +128,9 @@ def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
 
         options = json.loads(settings.reset) or None
         episode = run_episode(env, pilot, seed, 0.0, options, keep, settings.seconds)
-        bag.facts["outcome"] = json.dumps(asdict(episode))
+        # JSON has no NaN: what the world does not measure is left out.
+        figures = {k: v for k, v in asdict(episode).items() if v is not None and v == v}
+        bag.facts["outcome"] = json.dumps(figures)
     partial.rename(folder)
     return episode
 
