@@ -19,6 +19,7 @@ from liquid_control.envs.scene.season import SEASONS
 
 HERE = Path(__file__).parent
 TILE = 400, 156  # [px]
+HILLY = 2, 4, 5, 9  # seeds of roads that go up and down near their start
 
 
 def frame(env: gymnasium.Env, seed: int, steps: int = 60, **options) -> np.ndarray:
@@ -26,6 +27,23 @@ def frame(env: gymnasium.Env, seed: int, steps: int = 60, **options) -> np.ndarr
     env.reset(seed=seed, options=options)
     for _ in range(steps):
         image, _, terminated, truncated, _ = env.step(env.unwrapped.expert_action())
+        if terminated or truncated:
+            break
+    return image
+
+
+def meeting(env: gymnasium.Env, seed: int, **options) -> np.ndarray:
+    """What the camera sees when another car is 9 to 14 m ahead."""
+    image, info = env.reset(seed=seed, options=options)
+    world = env.unwrapped
+    for _ in range(3600):
+        x, y, yaw = info["x"], info["y"], info["yaw"]
+        others = world.traffic.poses(info["time"])[world.traffic.active, :2] - [x, y]
+        ahead = others @ [np.cos(yaw), np.sin(yaw)]
+        aside = others @ [-np.sin(yaw), np.cos(yaw)]
+        if np.any((ahead > 9) & (ahead < 14) & (np.abs(aside) < 6)):
+            break
+        image, _, terminated, truncated, info = env.step(world.expert_action())
         if terminated or truncated:
             break
     return image
@@ -82,11 +100,19 @@ def main(output: Path = HERE) -> None:
         [(f"{name}: {value}", frame(env, seed, **plain, **{name: value})) for value in values]
         for name, values, seed in (
             ("markings", ("solid", "dashed", "worn", "missing"), 7),
-            ("hills", (0.0, 0.4, 0.7, 1.0), 11),
-            ("obstacles", ("none", "parked", "oncoming", "both"), 23),
             ("visibility", (15, 30, 60, 200), 31),
         )
     ]
+    rows.append(
+        [(f"hills: 1, seed {seed}", frame(env, seed, **plain, hills=1.0)) for seed in HILLY]
+    )
+    cars = ("parked", "parked", "oncoming", "oncoming")
+    rows.append(
+        [
+            (f"obstacles: {kind}", meeting(env, seed, **plain, obstacles=kind, density=1.0))
+            for seed, kind in enumerate(cars)
+        ]
+    )
     sheet(rows, output / "driving-options.png")
     env.close()
     hall = gymnasium.make("liquid_control/Driving-v1", scene="rc_track", width=320, height=240)

@@ -25,7 +25,8 @@ from liquid_control.errors import InputError
 __all__ = ["DrivingEnv"]
 
 RATE = 30  # [Hz]
-ANSWER = 0.2  # [s] that servo and tyres take to answer a new curvature
+# [s] that servo and tyres take to answer a new curvature.
+ANSWER = {"car": 0.08, "rc": 0.05}
 VIEW = 640, 360  # [px], width and height of `render()`
 BEGIN, END, LAST = 8.0, 5.0, 100.0  # [m] of a road before the start, after the end, after start=1
 
@@ -72,6 +73,7 @@ class DrivingEnv(gymnasium.Env):
     Attributes:
         command: the `CommandSpec` of the actions.
         road: the `Road` of the episode.
+        traffic: the other cars of the episode.
         options: the `Options` of the episode, as decided by the seed.
         cruise: see above.
         wheelbase: of the vehicle [m].
@@ -145,7 +147,7 @@ class DrivingEnv(gymnasium.Env):
         scale = self._spec.scale
         self.road = generate(roads, _style(self.options, scale), self._curvature.high)
         self._terrain = terrain.draw(roads, self.options.hills, scale)
-        self._traffic = traffic.draw(roads, self.road, self.options.obstacles, self.options.density)
+        self.traffic = traffic.draw(roads, self.road, self.options.obstacles, self.options.density)
         self._expert = Expert(float(self._curvature.high), self._spec.body_half_width)
         self._world, self._vehicle = self._staged(self.options.scene)
         if self._camera or self.render_mode:
@@ -182,10 +184,10 @@ class DrivingEnv(gymnasium.Env):
     def expert_action(self) -> np.ndarray:
         """What the privileged expert would do now, in terms of `command`."""
         pose = self._pose
-        preview = ANSWER + self._vehicle.physics.delay
+        preview = ANSWER[self._spec.name] + self._vehicle.physics.delay
         curvature, speed = self._expert.command(
             *(self.road, self._place, pose.yaw, pose.speed, self.cruise, preview),
-            *(self._traffic, self._step / RATE),
+            *(self.traffic, self._step / RATE),
         )
         if not self._steering:
             return np.array([curvature, speed], np.float32)
@@ -270,16 +272,17 @@ class DrivingEnv(gymnasium.Env):
         if scene not in self._renderers:
             self._renderers[scene] = Renderer(self._world)
         self._world.show(pose.x, pose.y, pose.z, pose.yaw)
-        self._world.place_cars(self._traffic, self._step / RATE)
+        self._world.place_cars(self.traffic, self._step / RATE)
         return self._renderers[scene].render(camera, width, height, body)
 
     def _info(self, truncated: bool) -> dict[str, float]:
         pose, place, road, spec = self._pose, self._place, self.road, self._spec
         lateral = float(place.offset - road.lane_offset)
         off_road = abs(place.offset) + spec.half_track > road.half_width
-        hit = self._traffic.hits(
-            *(pose.x, pose.y, pose.yaw, spec.body_length, 2 * spec.body_half_width),
-            self._step / RATE,
+        hit = self.traffic.hits(
+            pose.x + spec.body_middle * np.cos(pose.yaw),
+            pose.y + spec.body_middle * np.sin(pose.yaw),
+            *(pose.yaw, spec.body_length, 2 * spec.body_half_width, self._step / RATE),
         )
         crashed = off_road or hit
         return {

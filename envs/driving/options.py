@@ -144,6 +144,11 @@ class Options:
                 raise InputError(
                     f"The option {name} is a number from {low:g} to {high:g}, got {value!r}."
                 )
+        if self.scene == "rc_track" and self.obstacles in ("oncoming", "both"):
+            raise InputError(
+                f"The track in the hall has one lane, so obstacles {self.obstacles!r} have no place "
+                "there; ask for 'parked' or 'none', or for the scene 'country'."
+            )
         if self.distortion is not None and np.shape(self.distortion) != (5,):
             raise InputError(
                 f"The option distortion has five numbers k1, k2, p1, p2, k3, got {self.distortion}."

@@ -8,9 +8,9 @@ import numpy as np
 from liquid_control.envs.driving import cars, country, hall, surfaces
 from liquid_control.envs.driving.options import Options
 from liquid_control.envs.driving.road import Road, RoadStyle, generate
+from liquid_control.envs.driving.specs import VehicleSpec
 from liquid_control.envs.driving.terrain import Terrain, flat
 from liquid_control.envs.driving.traffic import MAX_CARS, Traffic
-from liquid_control.envs.driving.specs import VehicleSpec
 from liquid_control.envs.scene import light, textures
 from liquid_control.envs.scene.light import Light
 from liquid_control.envs.scene.season import palette
@@ -51,8 +51,6 @@ class World(Stage):
         self.light: Light | None = None
         model = self.model
         self._cars = [model.body(f"other_{i}").mocapid[0] for i in range(MAX_CARS)]
-        for index in range(MAX_CARS):
-            self.fill(f"other_{index}", cars.car(self._atlas, index % 4, self._scale))
         if scene == "country":
             self._chunks = [
                 (model.geom(f"solid_{i}").id, model.geom(f"decal_{i}").id)
@@ -100,6 +98,8 @@ class World(Stage):
             self.paint("meadow", surfaces.meadow(rng, colours))
             shade = model.material("decal").id
             model.mat_rgba[shade] = [1.0, 1.0, 1.0, self.light.shadow]
+        for index, paint in enumerate(rng.integers(4, size=MAX_CARS)):
+            self.fill(f"other_{index}", cars.car(self._atlas, paint, self._scale))
         self.paint("sky", textures.sky(rng, SKY, self.light))
         light.apply(self, self.light, self._scale)
 

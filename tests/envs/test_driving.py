@@ -270,6 +270,7 @@ def test_views_have_their_sizes():
         ({"lanes": 3}, ["expected one of 1, 2"]),
         ({"distortion": (0.1,)}, ["five numbers"]),
         ({"max_curvature": 0.08, "lane_width": 3.0}, ["turn", "0.06"]),
+        ({"scene": "rc_track", "obstacles": "both"}, ["one lane", "'parked'"]),
         ({"vehicle": "rc"}, ["made for the vehicle 'car'"]),
     ],
 )
