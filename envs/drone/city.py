@@ -147,11 +147,11 @@ def chunks(city: City, light: Light, rng: np.random.Generator) -> list[tuple[Pat
             _roofs(take[0], rng),
             _cars(take[1], rng),
             _lamps(take[2]),
-            limbs(trees, rng),
-            crowns(trees, rng),
+            *limbs(trees, rng),
+            *crowns(trees, rng),
         )
         decals = join(
-            _house_shadows(take[0], light), _car_shadows(take[1]), shadows(trees, light, SHADOW_Z)
+            _house_shadows(take[0], light), _car_shadows(take[1]), *shadows(trees, light, SHADOW_Z)
         )
         pieces.append((solid, decals))
     return pieces

@@ -8,7 +8,7 @@ import numpy as np
 
 from liquid_control.envs.drone.obstacles import Obstacles
 from liquid_control.envs.drone.options import Options
-from liquid_control.envs.drone.plants import Plants, crowns, limbs, shadows
+from liquid_control.envs.drone.plants import Plants, crowns, cut, limbs, shadows
 from liquid_control.envs.drone.route import Route
 from liquid_control.envs.drone.surfaces import ATLAS
 from liquid_control.envs.scene.light import Light
@@ -95,13 +95,14 @@ def obstacles(forest: Forest) -> Obstacles:
 
 def chunks(forest: Forest, light: Light, rng: np.random.Generator) -> list[tuple[Patch, Patch]]:
     """Meshes (solid, shadows), from the smallest x to the largest."""
-    pieces = []
-    for index in range(CHUNKS):
-        trees, bushes = forest.trees.part(index, CHUNKS), forest.bushes.part(index, CHUNKS)
-        tufts = forest.tufts[index * TUFTS // CHUNKS : (index + 1) * TUFTS // CHUNKS]
-        solid = join(limbs(trees, rng), crowns(trees, rng), crowns(bushes, rng), _tufts(tufts, rng))
-        pieces.append((solid, join(shadows(trees, light), shadows(bushes, light))))
-    return pieces
+    trees, bushes = forest.trees, forest.bushes
+    solid = *limbs(trees, rng), *crowns(trees, rng), *crowns(bushes, rng), _tufts(forest.tufts, rng)
+    dark = *shadows(trees, light), *shadows(bushes, light)
+    cuts = ([cut(patch, CHUNKS) for patch in patches] for patches in (solid, dark))
+    return [
+        (join(*solids), join(*decals))
+        for solids, decals in zip(*(zip(*parts, strict=True) for parts in cuts), strict=True)
+    ]
 
 
 def _tufts(places: np.ndarray, rng: np.random.Generator) -> Patch:

@@ -8,9 +8,9 @@ import numpy as np
 
 from liquid_control.envs.drone.surfaces import ATLAS
 from liquid_control.envs.scene.light import Light
-from liquid_control.envs.scene.meshes import Patch, discs, join, spindles
+from liquid_control.envs.scene.meshes import Patch, discs, spindles
 
-__all__ = ["Plants", "beams", "crowns", "limbs", "shadows"]
+__all__ = ["Plants", "beams", "crowns", "cut", "limbs", "shadows"]
 
 BRANCHES = 5  # of a tree
 SIDES = 6  # of a lobe
@@ -50,15 +50,21 @@ class Plants:
         columns["places"][len(self.places) :] = place
         return Plants(**columns)
 
-    def part(self, index: int, parts: int) -> Plants:
-        """One of equal `parts` of the table."""
-        count = len(self.places)
-        rows = slice(index * count // parts, (index + 1) * count // parts)
-        return Plants(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+def cut(patch: Patch, parts: int) -> list[Patch]:
+    """Equal parts of a patch that holds many things alike, one after another."""
+    vertices, faces = len(patch.vertices) // parts, len(patch.faces) // parts
+    pieces = []
+    for index in range(parts):
+        rows = slice(index * vertices, (index + 1) * vertices)
+        corners = patch.faces[index * faces : (index + 1) * faces] - index * vertices
+        columns = (patch.vertices, patch.normals, patch.texcoords)
+        pieces.append(Patch(*(column[rows] for column in columns), corners))
+    return pieces
 
 
-def limbs(plants: Plants, rng: np.random.Generator) -> Patch:
-    """Trunks, and branches where leaves do not hide them."""
+def limbs(plants: Plants, rng: np.random.Generator) -> tuple[Patch, ...]:
+    """Trunks, and branches where leaves do not hide them; in each, plant after plant."""
     count = len(plants.places)
     stands, conifer = plants.height > 0, plants.kind == 3
     # A trunk goes up into its crown.
@@ -77,7 +83,7 @@ def limbs(plants: Plants, rng: np.random.Generator) -> Patch:
     end = start + np.stack([length * np.cos(angle), length * np.sin(angle), rise], -1)
     thick = (0.45 * plants.trunk * spread)[:, None] * np.ones((1, BRANCHES))
     branches = beams(start.reshape(-1, 3), end.reshape(-1, 3), thick.ravel(), ATLAS.area("bark"))
-    return join(trunks, branches)
+    return trunks, branches
 
 
 def beams(start: np.ndarray, end: np.ndarray, radius: np.ndarray, area) -> Patch:
@@ -106,8 +112,8 @@ def beams(start: np.ndarray, end: np.ndarray, radius: np.ndarray, area) -> Patch
     )
 
 
-def crowns(plants: Plants, rng: np.random.Generator) -> Patch:
-    """Crowns: tiers of needles, or clumps of leaves; nothing where a tree is bare."""
+def crowns(plants: Plants, rng: np.random.Generator) -> tuple[Patch, ...]:
+    """Tiers of needles, or clumps of leaves, none where a tree is bare; in each, plant by plant."""
     count = len(plants.places)
     conifer, leafy = plants.kind == 3, (plants.height > 0) & ~plants.bare
     depth = plants.height - plants.bottom
@@ -147,11 +153,11 @@ def crowns(plants: Plants, rng: np.random.Generator) -> Patch:
         parts.append(
             Patch(vertices.reshape(-1, 3), patch.normals, texcoords.reshape(-1, 2), patch.faces)
         )
-    return join(*parts)
+    return tuple(parts)
 
 
-def shadows(plants: Plants, light: Light, height: float = 0.06) -> Patch:
-    """Shadows of crowns and trunks on the ground, ellipses."""
+def shadows(plants: Plants, light: Light, height: float = 0.06) -> tuple[Patch, ...]:
+    """Shadows of crowns and of trunks on the ground, ellipses; in each, plant after plant."""
     fall = light.sun[:2] / max(-light.sun[2], 0.3)
     slant = np.linalg.norm(fall)
     along = fall / max(slant, 1e-6)
@@ -166,4 +172,4 @@ def shadows(plants: Plants, light: Light, height: float = 0.06) -> Patch:
     stems = discs(
         plants.places + fall * (middle / 2)[:, None], stem, height - 0.015, ATLAS.area("dark")
     )
-    return join(crown, stems)
+    return crown, stems

@@ -168,6 +168,9 @@ class World(Stage):
         strength = SHADE[options.scene] * day.shadow * np.clip(-2.0 * day.sun[2], 0.35, 1.0)
         self.model.mat_rgba[shade] = [1.0, 1.0, 1.0, strength]
         light.apply(self, day)
+        # What the sun does not reach is lit by all that it does reach.
+        lifted = [self.model.material(name).id for name in ("scenery", "ground")]
+        self.model.mat_emission[lifted] = 0.0 if day.headlights else 0.15
         for scene, pairs in self._chunks.items():
             for geoms in pairs:
                 self.model.geom_group[list(geoms)] = HIDDEN
