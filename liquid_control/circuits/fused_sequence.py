@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
@@ -79,16 +80,18 @@ def applies(inputs: Tensor, *others: Tensor) -> bool:
 def operations_unseen() -> bool:
     """Nobody needs to see the torch operations.
 
-    Those who do: `torch.compile`, `torch.export`, tracing, the transforms of `torch.func`, dispatch
-    modes such as a counter of operations, and callers inside of `torch_operations`.
+    Those who do: `torch.compile`, `torch.export`, tracing, the transforms of `torch.func`, forward
+    differentiation, dispatch modes such as a counter of operations, and callers inside of
+    `torch_operations`.
     """
     return not (
         torch.compiler.is_compiling()
         or _BY_OPERATIONS.get()
         or torch.jit.is_tracing()
-        # No public function tells; `torch.autograd.Function.apply` asks the first, too.
+        # No public functions tell; `torch.autograd.Function.apply` asks the first, too.
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
     )
 
 

@@ -29,10 +29,13 @@ from liquid_control.circuits.synapses import (
     sense,
     uniform,
 )
-from liquid_control.circuits.tracing import full_precision
+from liquid_control.circuits.tracing import full_precision, traced
 from liquid_control.circuits.wiring import Wiring
 
 __all__ = ["LTC", "Prepared"]
+
+# Steps longer than this many time constants let an explicit solver run away.
+UNSTABLE = 2.0
 
 
 class LTC(Circuit):
@@ -42,7 +45,9 @@ class LTC(Circuit):
     x <- (x + h/C (g v + sum w s E)) / (1 + h/C (g + sum w s)), the state stays within the smallest
     and largest of {initial state, v, E of the incoming synapses}, however long the elapsed time,
     and an elapsed time of 0 leaves it as it is. The explicit solvers take more steps where a step
-    would exceed the fastest time constant, and refuse to take more than 1000.
+    would exceed the fastest time constant, and refuse to take more than 1000; inside of
+    `torch.compile`, `torch.export` and `vmap`, where they cannot, they return NaN where the steps
+    are too long to be stable.
 
     Outputs are the motor neurons' states after an affine map.
 
@@ -243,7 +248,12 @@ class LTC(Circuit):
         for part in (prepared.sensory_current, prepared.current):
             opened = part.sum(0)[self.wiring.units :] if part.dim() == 2 else part[1].sum(0)
             largest = largest + opened
-        steps = substeps(self.unfolds * rate * largest, self.unfolds)
+        spans = self.unfolds * rate * largest
+        steps = substeps(spans, self.unfolds)
+        if traced():
+            # It cannot refuse, but what came out of an unstable step must not pass for a result.
+            unstable = (spans > UNSTABLE * steps).any(-1, keepdim=True)
+            state = torch.where(unstable, torch.nan, state)
         for _ in range(steps):
             state = SOLVERS[self.solver](state, rate * (self.unfolds / steps), solve)
         return state

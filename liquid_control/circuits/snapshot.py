@@ -43,13 +43,14 @@ class Snapshot:
         by `torch.nn.utils.parametrize`.
         """
         taken = self._taken
-        if taken is None or not taken.holds():
+        if taken is None or taken.module is not module or not taken.holds():
             taken = self._taken = _take(module, self._names, self._make)
         return None if taken is None else taken.made
 
 
 class _Taken:
-    def __init__(self, links: list[tuple], tensors: list[Tensor]) -> None:
+    def __init__(self, module: nn.Module, links: list[tuple], tensors: list[Tensor]) -> None:
+        self.module = module
         self.links = links
         # These keep the memory, so that it is not given to another tensor meanwhile.
         self.views = [tensor.detach() for tensor in tensors]
@@ -87,6 +88,6 @@ def _take(module: nn.Module, names: tuple[str, ...], make: Callable) -> _Taken |
             return None
         links[id(where), last] = (where, last, tensor)
         tensors.append(tensor)
-    taken = _Taken(list(links.values()), tensors)
+    taken = _Taken(module, list(links.values()), tensors)
     taken.made = make(module, taken.values)
     return taken

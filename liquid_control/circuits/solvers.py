@@ -51,7 +51,7 @@ def substeps(spans: Tensor, at_least: int) -> int:
     """Steps with which an explicit solver is stable: none longer than the fastest time constant.
 
     Inside of `torch.compile`, `torch.export` and the transforms of `torch.func`, where values
-    cannot be looked at, it is `at_least`, stable or not.
+    cannot be looked at, it is `at_least`, stable or not; see `LTC` for what becomes of it.
 
     Args:
         spans: times to solve for, in units of the smallest time constant that each neuron can have.

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
@@ -308,6 +309,21 @@ def test_many_threads_may_step_one_network(network):
     for thread in threads:
         thread.join()
     torch.testing.assert_close(torch.stack(results), expected, **CLOSE)
+
+
+def test_forward_differentiation_goes_through_steps_and_sequences(network):
+    inputs, direction = torch.randn(4, 5, 4), torch.randn(4, 5, 4)
+    with torch.no_grad():
+        network.step(inputs[:, 0])
+    for call, given in ((network, slice(None)), (network.step, (slice(None), 0))):
+        with torch.no_grad(), forward_ad.dual_level():
+            outputs, _ = call(forward_ad.make_dual(inputs[given], direction[given]))
+            tangent = forward_ad.unpack_dual(outputs).tangent
+        small = 1e-3
+        with torch.no_grad():
+            ahead, _ = call(inputs[given] + small * direction[given])
+            behind, _ = call(inputs[given] - small * direction[given])
+        torch.testing.assert_close(tangent, (ahead - behind) / (2 * small), rtol=0.02, atol=2e-3)
 
 
 def test_a_dispatch_mode_sees_operations(network):

@@ -156,6 +156,21 @@ def test_the_explicit_solvers_refuse_what_would_take_too_many_steps(solver):
     LTC(WIRING)(torch.rand(1, 3, 4), None, 1e4)
 
 
+@pytest.mark.parametrize("solver", ["euler", "rk4"])
+def test_in_a_trace_the_explicit_solvers_return_nan_where_they_would_run_away(solver):
+    network = LTC(WIRING, solver=solver, time_unit=1.0)
+    inputs, elapsed = torch.rand(2, 3, 4), torch.tensor([[0.05], [50.0]]).expand(2, 3)
+    expected, _ = network(inputs[:1], None, 0.05)
+
+    def run(inputs, elapsed):
+        return network(inputs.unsqueeze(0), None, elapsed.unsqueeze(0))[0][0]
+
+    compiled = torch.compile(network, backend="eager", fullgraph=True)
+    for outputs in (torch.func.vmap(run)(inputs, elapsed), compiled(inputs, None, elapsed)[0]):
+        torch.testing.assert_close(outputs[:1], expected, rtol=1e-5, atol=1e-6)
+        assert outputs[1].isnan().all()
+
+
 @pytest.mark.parametrize("network", [LTC, LTCLSTM])
 def test_all_networks_with_an_ltc_take_a_solver_and_refuse_unknown_ones(network):
     outputs = {
