@@ -3,7 +3,7 @@
     python benchmarks/circuits.py                 one thread, prints the tables
     python benchmarks/circuits.py --json-file F   writes them as JSON, too
 
-Needs ncps, and numba for the compiled rows (pip install -e '.[test,fast]'). Both libraries have
+Needs ncps, and numba for compiled code (pip install -e '.[test,fast]'). Both libraries have
 the same wiring and weights (but see `cfc_pair`), and outputs are compared first. Contenders take
 turns, so that a change of the machine's speed meets all; quote the ratio of the medians. Beside
 the time on the clock stands the processor time of this process, which other programs disturb less.
@@ -31,7 +31,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from liquid_control.circuits import CfC, Circuit, Stepper, from_ncps, ncp
+from liquid_control.circuits import LTC, CfC, Circuit, Stepper, from_ncps, ncp
 from liquid_control.circuits.fused_sequence import torch_operations
 
 BATCH, TIME, INPUTS = 32, 32, 32
@@ -100,6 +100,12 @@ def cfc_pair() -> tuple[nn.Module, Circuit]:
     return ncps.torch.CfC(INPUTS, ncps.wirings.NCP(12, 6, 1, 6, 4, 7, 6)), CfC(ncp())
 
 
+def dense_pair(units: int, **options: bool) -> tuple[nn.Module, Circuit]:
+    """A CfC without a wiring in ncps, and ours with its weights."""
+    network = ncps.torch.CfC(INPUTS, units, **options)
+    return network, from_ncps(network)
+
+
 def trainer(network: nn.Module, inputs: Tensor) -> Callable[[], None]:
     """Forward and backward through sequences, gradients dropped first."""
 
@@ -129,19 +135,26 @@ def by_torch(call: Callable[[], None]) -> Callable[[], None]:
 
 
 def stepping(theirs: nn.Module, ours: Circuit) -> list[Contender]:
+    """One sample of one row in inference mode; a cell of ncps alone checks and stacks nothing."""
     sample, state = torch.randn(1, INPUTS), torch.zeros(1, 19)
-    prepared, stepper, array = ours.prepare(), Stepper(ours), sample[0].numpy()
+    cell, elapsed = theirs.rnn_cell, torch.ones(1, 1)
+
+    def step() -> None:
+        ours.step(sample, state, 1.0)
 
     def inference(call: Callable[[], object]) -> Callable[[], object]:
         return torch.inference_mode()(call)
 
-    cell = theirs.rnn_cell
-    return [
-        Contender("ncps, LTC", inference(lambda: theirs(sample[:, None], state)), 50),
-        Contender("ncps, its cell alone", inference(lambda: cell(sample, state, 1.0)), 50),
-        Contender("ours, step()", inference(lambda: ours.step(sample, state, 1.0, prepared)), 50),
-        Contender("ours, Stepper", lambda: stepper(array, 1.0), 50),
+    contenders = [
+        Contender("ncps", inference(lambda: theirs(sample[:, None], state)), 50),
+        Contender("ncps, its cell alone", inference(lambda: cell(sample, state, elapsed)), 50),
+        Contender("ours, torch operations", inference(by_torch(step)), 50),
+        Contender("ours, step()", inference(step), 50),
     ]
+    if isinstance(ours, LTC):
+        stepper, array = Stepper(ours), sample[0].numpy()
+        contenders.append(Contender("ours, Stepper", lambda: stepper(array, 1.0), 50))
+    return contenders
 
 
 def kept_for_backward(network: nn.Module, inputs: Tensor) -> int:
@@ -182,6 +195,9 @@ def memory(theirs: nn.Module, ours: Circuit) -> list[dict]:
         row["ours_compiled"] = kept_for_backward(ours, inputs)
         with torch_operations():
             row["ours_by_torch_operations"] = kept_for_backward(ours, inputs)
+            ours.checkpoint_every = 16
+            row["ours_by_torch_operations_checkpointed"] = kept_for_backward(ours, inputs)
+            ours.checkpoint_every = None
         rows.append(row)
     return rows
 
@@ -236,30 +252,28 @@ def main(turns: int = 15, threads: int = 1, json_file: Path | None = None) -> No
     print(", ".join(f"{key} {value}" for key, value in found["machine"].items()))
     print(f"Largest difference of outputs: {difference:.1e}")
 
-    for title, make in (("forward and backward", trainer), ("forward", runner)):
-        title = f"LTC, 19 neurons, 253 synapses, batch {BATCH} x {TIME} steps, {title}"
-        call = make(ours, inputs)
-        contenders = [
-            Contender("ncps", make(theirs, inputs)),
-            Contender("ours, torch operations", by_torch(call)),
-            Contender("ours, compiled", call, 10),
-        ]
-        found["tables"][title] = take_turns(contenders, turns)
+    pairs = {
+        "LTC, 19 neurons, 253 synapses": (theirs, ours),
+        "CfC, 19 neurons": cfc_pair(),
+        "dense CfC, 19 neurons, backbone 128": dense_pair(19),
+        "dense CfC, 64 neurons, backbone 128": dense_pair(64),
+        "dense CfC, 64 neurons, mixed memory": dense_pair(64, mixed_memory=True),
+    }
+    for name, pair in pairs.items():
+        for what, make in (("forward and backward", trainer), ("forward", runner)):
+            title = f"{name}, batch {BATCH} x {TIME} steps, {what}"
+            call = make(pair[1], inputs)
+            contenders = [
+                Contender("ncps", make(pair[0], inputs)),
+                Contender("ours, torch operations", by_torch(call)),
+                Contender("ours, as it comes", call, 5),
+            ]
+            found["tables"][title] = take_turns(contenders, turns)
+            show(title, found["tables"][title])
+    for name, pair in list(pairs.items())[:2]:
+        title = f"{name}, one step, batch 1"
+        found["tables"][title] = take_turns(stepping(*pair), turns)
         show(title, found["tables"][title])
-    pair = cfc_pair()
-    for title, make in (("forward and backward", trainer), ("forward", runner)):
-        title = f"CfC, 19 neurons, batch {BATCH} x {TIME} steps, {title}"
-        call = make(pair[1], inputs)
-        contenders = [
-            Contender("ncps", make(pair[0], inputs)),
-            Contender("ours, torch operations", by_torch(call)),
-            Contender("ours, compiled", call, 10),
-        ]
-        found["tables"][title] = take_turns(contenders, turns)
-        show(title, found["tables"][title])
-    title = "LTC, one step, batch 1"
-    found["tables"][title] = take_turns(stepping(theirs, ours), turns)
-    show(title, found["tables"][title])
 
     title = "LTC compiled, forward and backward over batch x time"
     found["tables"][title] = scaling(ours, turns)

@@ -56,8 +56,9 @@ def trajectory(trials: int = 10, folder: Path = RESULTS) -> None:
     for first in range(0, len(rows), len(KINDS)):
         group = rows[first : first + len(KINDS)]
         sweep = group[0]["sweep"]
-        cells = [f"{row['state']:.3g} ± {row['state_deviation']:.2g}" for row in group]
-        print(f"| {sweep} | {group[0][sweep]} | {' | '.join(cells)} |")
+        cells = [f"{row['plane']:.3g} ± {row['plane_deviation']:.2g}" for row in group]
+        value = "A {targets}, {recurrent} recurrent" if sweep == "advantage" else f"{{{sweep}}}"
+        print(f"| {sweep} | {value.format(**group[0])} | {' | '.join(cells)} |")
 
 
 def controller(

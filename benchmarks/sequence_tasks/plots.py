@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
-from matplotlib import pyplot
+from matplotlib import pyplot, ticker
 
 from sequence_tasks.data import Task
 from sequence_tasks.models import MODELS
@@ -21,51 +21,47 @@ __all__ = ["plot_tasks", "plot_trajectories"]
 
 COLOURS = {"node": "#b0622b", "ctrnn": "#6b6f76", "ltc": "#1f6f8b"}
 LIQUID, OTHER = "#1f6f8b", "#a9adb3"
-AXES = {"width": "neurons", "depth": "layers of f", "scale": "weight scale", "activation": ""}
+AXES = {
+    "width": "neurons a layer",
+    "depth": "layers",
+    "scale": "deviation of the weights",
+    "activation": "activation",
+}
 
 
 def plot_trajectories(rows: list[dict], path: Path) -> None:
-    """Lengths over each property, and one path of each kind in the plane."""
+    """Lengths over each property, a path of each kind, and what the LTC owes its length to."""
     figure, axes = pyplot.subplots(2, 4, figsize=(13, 6.4), constrained_layout=True)
     for axis, (sweep, label) in zip(axes[0], AXES.items(), strict=True):
-        own = [row for row in rows if row["sweep"] == sweep]
         for kind, name in KINDS.items():
-            line = [row for row in own if row["kind"] == kind]
+            line = [row for row in rows if row["sweep"] == sweep and row["kind"] == kind]
             values = [row[sweep] for row in line]
-            middle = np.array([row["state"] for row in line])
-            spread = np.array([row["state_deviation"] for row in line])
-            places = range(len(values)) if sweep == "activation" else values
+            places = range(len(values))
+            middle = np.array([row["plane"] for row in line])
+            spread = np.array([row["plane_deviation"] for row in line])
             low = np.maximum(middle - spread, middle / 3)  # keeps a log axis whole
             axis.plot(places, middle, "o-", color=COLOURS[kind], label=name, ms=4)
             axis.fill_between(places, low, middle + spread, color=COLOURS[kind], alpha=0.15)
-            if sweep == "activation":
-                axis.set_xticks(list(places), [value.replace("_", " ") for value in values])
-        axis.set_yscale("log")
-        axis.set_title(f"over {sweep.replace('scale', 'weight scale')}", fontsize=10)
-        axis.set_xlabel(label)
-        if sweep in ("width", "scale"):
-            axis.set_xscale("log")
-    axes[0, 0].set_ylabel("length of the state's path")
+            axis.set_xticks(list(places), [str(value).replace("_", " ") for value in values])
+        _log_scale(axis)
+        axis.set_title(label, fontsize=10)
+    axes[0, 0].set_ylabel("length of the path")
     axes[0, 0].legend(frameon=False, fontsize=9)
     for axis, (kind, name) in zip(axes[1], KINDS.items(), strict=False):
-        path_2d = plane(states(kind, Setting(), 1)[0][0])
-        axis.plot(*path_2d.T, color=COLOURS[kind], lw=1.6)
-        axis.plot(*path_2d[0], "o", color=COLOURS[kind], ms=5)
+        flat = plane(states(kind, Setting(), 1)[0])
+        axis.plot(*flat.T, color=COLOURS[kind], lw=1.4)
+        axis.plot(*flat[0], "o", color=COLOURS[kind], ms=5)
         axis.set_title(f"a path of the {name}", fontsize=10)
         axis.set_aspect("equal", adjustable="datalim")
-    for kind, name in KINDS.items():
-        line = [row for row in rows if row["sweep"] == "scale" and row["kind"] == kind]
-        axes[1, 3].plot(
-            [row["scale"] for row in line],
-            [row["folding"] for row in line],
-            "o-",
-            color=COLOURS[kind],
-            label=name,
-            ms=4,
-        )
-    axes[1, 3].set_xscale("log")
-    axes[1, 3].set_title("length over diameter (a straight line: 1)", fontsize=10)
-    axes[1, 3].set_xlabel("weight scale")
+    own = [row for row in rows if row["sweep"] == "advantage"]
+    labels = list(dict.fromkeys(f"A {row['targets']},\n{row['recurrent']} rec." for row in own))
+    for shift, kind in enumerate(KINDS):
+        heights = [row["plane"] for row in own if row["kind"] == kind]
+        places = np.arange(len(heights)) + 0.27 * (shift - 1)
+        axes[1, 3].bar(places, heights, 0.25, color=COLOURS[kind])
+    axes[1, 3].set_xticks(range(len(labels)), labels, fontsize=8)
+    _log_scale(axes[1, 3])
+    axes[1, 3].set_title("without what sets the LTC apart", fontsize=10)
     _save(figure, path)
 
 
@@ -95,6 +91,14 @@ def plot_tasks(tasks: list[Task], results: list[Result], path: Path) -> None:
         0.99, -0.02, "dots: seeds; diamonds: published, other recipe", ha="right", fontsize=9
     )
     _save(figure, path)
+
+
+def _log_scale(axis: pyplot.Axes) -> None:
+    """A log axis whose ticks are plain numbers."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _save(figure: pyplot.Figure, path: Path) -> None:

@@ -1,18 +1,23 @@
 """Expressivity as trajectory length: how far a circle at the input moves an untrained network.
 
-Hasani et al., "Liquid Time-constant Networks", 2021, section 5: a network with random weights
-is fed (sin t, cos t); the longer the path of its state in the plane of the first two principal
-components, the more the network can express. With f a multilayer perceptron on state and input:
+Hasani et al., "Liquid Time-constant Networks", 2021, section 5: networks with random weights are
+fed (sin t, cos t) for one turn; the longer the path of the last layer's state in the plane of its
+first two principal components, the more a network is said to express. Each layer has `width`
+neurons with the state x, sees u (the circle, or the state of the layer below), and is, with
+f(u) = activation(u W + b) and g(x) = activation(x V + c),
 
-    neural ODE   dx/dt = f(x, u)
-    CT-RNN       dx/dt = -x / tau + f(x, u)
-    LTC          dx/dt = -(1 / tau + f(x, u)) x + f(x, u) A
+    neural ODE   dx/dt = f(u)
+    CT-RNN       dx/dt = -x / tau + f(u)
+    LTC          dx/dt = -(1 / tau + |f(u)| + |g(x)|) x + f(u) A + g(x) B
+
+as in the code that the authors published. Two things there set the LTC apart beside its equation:
+it alone is recurrent, and A and B are sums of `width` random numbers, so that they grow with the
+root of the width. `Setting` can take away either.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -35,45 +40,62 @@ ACTIVATIONS = {
     "relu": lambda values: np.maximum(values, 0),
     "tanh": np.tanh,
     "hard_tanh": lambda values: np.clip(values, -1, 1),
-    "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
+    "sigmoid": lambda values: (1 + np.tanh(values / 2)) / 2,
 }
 SAMPLES, SUBSTEPS = 400, 4
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One random network: state size, layers of f, scale of its weights, its activation.
+    """How random networks are drawn; the defaults are those of the authors' code, width apart.
 
-    Weights are drawn from N(0, scale^2 / fan-in), biases and A from N(0, 1); tau is 1.
+    Weights are drawn from N(0, scale^2), biases from N(0, 1), tau from |N(0, 1)|.
+
+    Attributes:
+        width: neurons a layer.
+        depth: layers.
+        scale: deviation of the weights.
+        activation: one of `ACTIVATIONS`.
+        targets: "wide", A and B from N(0, width * scale^2), or "unit", from N(0, 1).
+        recurrent: "ltc", it alone has g, or "all", the others have it, too: dx/dt = ... + g(x).
     """
 
     width: int = 100
     depth: int = 1
     scale: float = 2.0
-    activation: str = "tanh"
+    activation: str = "hard_tanh"
+    targets: str = "wide"
+    recurrent: str = "ltc"
 
 
 def sweeps() -> dict[str, list[Setting]]:
-    """Settings in which one property varies and the others are as `Setting` has them."""
+    """Settings in which one property varies and the others are as `Setting` has them.
+
+    The last sweep takes away, one by one and together, what sets the LTC apart.
+    """
     varied = {
         "width": (10, 25, 50, 100, 200),
         "depth": (1, 2, 3, 4, 5, 6),
-        "scale": (0.5, 1.0, 2.0, 4.0, 8.0),
+        "scale": (1.0, 2.0, 4.0, 8.0, 16.0),
         "activation": tuple(ACTIVATIONS),
     }
-    return {
+    found = {
         name: [replace(Setting(), **{name: value}) for value in values]
         for name, values in varied.items()
     }
+    found["advantage"] = [
+        Setting(targets=targets, recurrent=recurrent)
+        for targets in ("wide", "unit")
+        for recurrent in ("ltc", "all")
+    ]
+    return found
 
 
-def states(
-    kind: str, setting: Setting, trials: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Two trajectories (trials, samples, width) over one turn of the circle, by Runge-Kutta 4.
+def states(kind: str, setting: Setting, trials: int, seed: int = 0) -> np.ndarray:
+    """States of the last layer (trials, samples, width) over one turn of the circle, from 0.
 
-    The first is that of the state, from x = 0, the second that of the last layer of f. All kinds
-    get the same weights for the same seed.
+    Solved by the exponential midpoint rule, exact for constant f and g, however small tau. All
+    kinds get the same weights for the same seed.
 
     Raises:
         InputError: an unknown kind or activation.
@@ -84,41 +106,52 @@ def states(
             f"got {kind!r} and {setting.activation!r}."
         )
     rng = np.random.default_rng(seed)
-    activate, width = ACTIVATIONS[setting.activation], setting.width
-    sizes = [width + 2, *[width] * setting.depth]
+    activate, width, depth = ACTIVATIONS[setting.activation], setting.width, setting.depth
     weights = [
-        rng.normal(0, setting.scale / np.sqrt(fan_in), (trials, fan_in, fan_out))
-        for fan_in, fan_out in pairwise(sizes)
+        rng.normal(0, setting.scale, (trials, 2 if layer == 0 else width, width))
+        for layer in range(depth)
     ]
-    biases = [rng.normal(0, 1, (trials, 1, width)) for _ in range(setting.depth)]
-    targets = rng.normal(0, 1, (trials, width))
+    own_weights = rng.normal(0, setting.scale, (depth, trials, width, width))
+    bias, own_bias = rng.normal(0, 1, (2, depth, trials, width))
+    tau = np.abs(rng.normal(0, 1, (depth, trials, width)))
+    spread = setting.scale * np.sqrt(width) if setting.targets == "wide" else 1.0
+    target, own_target = rng.normal(0, spread, (2, depth, trials, width))
+    recurrent = kind == "ltc" or setting.recurrent == "all"
 
-    def field(state: np.ndarray, time: float) -> np.ndarray:
-        circle = np.broadcast_to([np.sin(time), np.cos(time)], (trials, 2))
-        hidden = np.concatenate((state, circle), 1)[:, None]
-        for weight, bias in zip(weights, biases, strict=True):
-            hidden = activate(hidden @ weight + bias)
-        return hidden[:, 0]
-
-    def slope(state: np.ndarray, time: float) -> np.ndarray:
-        drive = field(state, time)
-        if kind == "node":
-            return drive
-        return drive - state if kind == "ctrnn" else drive * targets - (1 + drive) * state
+    def flow(state: np.ndarray, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Drive and rate (depth, trials, width) of dx/dt = drive - rate x."""
+        drive, rate = np.zeros_like(state), np.zeros_like(state)
+        below = np.broadcast_to([np.sin(time), np.cos(time)], (trials, 2))
+        for layer in range(depth):
+            seen = activate((below[:, None] @ weights[layer])[:, 0] + bias[layer])
+            own = np.zeros_like(seen)
+            if recurrent:
+                own = activate((state[layer][:, None] @ own_weights[layer])[:, 0] + own_bias[layer])
+            if kind == "ltc":
+                drive[layer] = seen * target[layer] + own * own_target[layer]
+                rate[layer] = 1 / tau[layer] + np.abs(seen) + np.abs(own)
+            else:
+                drive[layer] = seen + own
+                rate[layer] = 1 / tau[layer] if kind == "ctrnn" else 0
+            below = state[layer]
+        return drive, rate
 
     step = 2 * np.pi / (SAMPLES * SUBSTEPS)
-    state, found, hidden = np.zeros((trials, width)), [], []
+    state, found = np.zeros((depth, trials, width)), []
     for index in range(SAMPLES * SUBSTEPS):
         time = index * step
-        first = slope(state, time)
-        second = slope(state + step / 2 * first, time + step / 2)
-        third = slope(state + step / 2 * second, time + step / 2)
-        fourth = slope(state + step * third, time + step)
-        state = state + step / 6 * (first + 2 * second + 2 * third + fourth)
+        middle = _advance(state, *flow(state, time), step / 2)
+        state = _advance(state, *flow(middle, time + step / 2), step)
         if index % SUBSTEPS == SUBSTEPS - 1:
-            found.append(state)
-            hidden.append(field(state, time + step))
-    return np.stack(found, 1), np.stack(hidden, 1)
+            found.append(state[-1])
+    return np.stack(found, 1)
+
+
+def _advance(state: np.ndarray, drive: np.ndarray, rate: np.ndarray, step: float) -> np.ndarray:
+    """The state of dx/dt = drive - rate x a step later, drive and rate being constant."""
+    decay = -np.expm1(-rate * step)  # 1 - exp(-rate step)
+    share = np.divide(decay, rate, out=np.full_like(rate, step), where=rate > 0)
+    return state - decay * state + share * drive
 
 
 def plane(trajectory: np.ndarray) -> np.ndarray:
@@ -146,26 +179,22 @@ def folding(trajectory: np.ndarray) -> float:
 def lengths(trials: int) -> list[dict]:
     """Rows of results: sweep, kind, setting, and mean and deviation of each measure over trials.
 
-    "state" is the length of the state's path in the plane of its first two principal components
-    (the paper's measure), "hidden" that of the last layer of f in its own plane, "full" that of the
-    state without a projection, "folding" that of the state's path in the plane; see `folding`.
+    "plane" is the length of the path in the plane of its first two principal components (the
+    paper's measure), "full" that without a projection, "folding" that of the path in the plane by
+    its diameter; see `folding`.
     """
     rows = []
     for name, settings in sweeps().items():
         for setting in settings:
             for kind in KINDS:
-                found = [
-                    {
-                        "state": path_length(plane(state)),
-                        "hidden": path_length(plane(hidden)),
-                        "full": path_length(state),
-                        "folding": folding(plane(state)),
-                    }
-                    for state, hidden in zip(*states(kind, setting, trials), strict=True)
-                ]
+                paths = [(each, plane(each)) for each in states(kind, setting, trials)]
+                measures = {
+                    "plane": [path_length(flat) for _, flat in paths],
+                    "full": [path_length(path) for path, _ in paths],
+                    "folding": [folding(flat) for _, flat in paths],
+                }
                 row = {"sweep": name, "kind": kind, "trials": trials, **asdict(setting)}
-                for measure in found[0]:
-                    values = [each[measure] for each in found]
+                for measure, values in measures.items():
                     row[measure] = float(np.mean(values))
                     row[f"{measure}_deviation"] = float(np.std(values))
                 rows.append(row)

@@ -296,26 +296,43 @@ def test_path_lengths_of_known_curves():
     assert trajectory.folding(np.stack((turn, 2 * turn), 1)) == pytest.approx(1)
 
 
-def test_random_networks_repeat_and_saturating_liquid_states_stay_bounded():
-    setting = trajectory.Setting(width=10, activation="sigmoid")
-    for kind in trajectory.KINDS:
-        state, hidden = trajectory.states(kind, setting, trials=2)
-        again, _ = trajectory.states(kind, setting, trials=2)
-        assert state.shape == hidden.shape == (2, trajectory.SAMPLES, 10)
-        np.testing.assert_array_equal(state, again)
-        assert (hidden > 0).all()
-        assert (hidden < 1).all()
-    assert np.abs(trajectory.states("ctrnn", setting, 2)[0]).max() <= 1
+def test_random_networks_repeat_and_go_the_way_of_their_equations():
+    setting = trajectory.Setting(width=10, depth=2, activation="sigmoid")
+    found = {kind: trajectory.states(kind, setting, trials=2) for kind in trajectory.KINDS}
+    for kind, state in found.items():
+        assert state.shape == (2, trajectory.SAMPLES, 10)
+        np.testing.assert_array_equal(state, trajectory.states(kind, setting, trials=2))
+    # f lies in 0 to 1: a neural ODE never falls and rises by 1 a second at most, a CT-RNN leaks.
+    assert (np.diff(found["node"], axis=1) >= 0).all()
+    assert found["node"].max() < 2 * np.pi
+    assert found["ctrnn"].mean() < found["node"].mean()
     with pytest.raises(InputError, match="gelu"):
         trajectory.states("ltc", replace(setting, activation="gelu"), 1)
+
+
+def test_without_wide_targets_no_liquid_path_is_the_longest():
+    wide, unit = (trajectory.Setting(width=25, targets=targets) for targets in ("wide", "unit"))
+    for setting, longest in ((wide, "ltc"), (unit, "node")):
+        reached = {
+            kind: trajectory.path_length(trajectory.plane(trajectory.states(kind, setting, 1)[0]))
+            for kind in trajectory.KINDS
+        }
+        assert max(reached, key=reached.get) == longest
+
+
+def test_liquid_states_stay_between_their_targets():
+    setting = trajectory.Setting(width=10, scale=0.0, targets="unit")
+    state = trajectory.states("ltc", setting, trials=3)
+    assert np.abs(state).max() < 5  # A and B of 60 normal numbers, of which x is an average
 
 
 def test_every_sweep_varies_one_property_alone():
     for name, settings in trajectory.sweeps().items():
         base = vars(trajectory.Setting())
+        may_change = {name} if name in base else {"targets", "recurrent"}
         for setting in settings:
             changed = {key for key, value in vars(setting).items() if value != base[key]}
-            assert changed <= {name}
+            assert changed <= may_change
 
 
 def test_committed_results_are_complete_lines():
