@@ -64,7 +64,8 @@ def sheet(rows: list[list[tuple[str, np.ndarray]]], path: Path, scale: float = 1
                 )
             tiles.append(tile)
         lines.append(np.hstack(tiles))
-    path.write_bytes(cv2.imencode(".png", np.vstack(lines))[1].tobytes())
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 88]
+    path.write_bytes(cv2.imencode(".jpg", np.vstack(lines), quality)[1].tobytes())
     print(path)
 
 
@@ -85,7 +86,7 @@ def main(output: Path = HERE) -> None:
             label = f"{season}, {weather}"
             row.append((label, frame(env, 40 + 10 * number + index, **options)))
         rows.append(row)
-    sheet(rows, output / "driving-seasons.png")
+    sheet(rows, output / "driving-seasons.jpg")
     rows = []
     for number, daytime in enumerate(DAYTIMES):
         row = []
@@ -94,7 +95,7 @@ def main(output: Path = HERE) -> None:
             options = {"season": season, "weather": weather, "daytime": daytime}
             row.append((f"{daytime}, {weather}", frame(env, 80 + 10 * number + index, **options)))
         rows.append(row)
-    sheet(rows, output / "driving-light.png")
+    sheet(rows, output / "driving-light.jpg")
     plain = {"season": "summer", "daytime": "day", "weather": "clear"}
     rows = [
         [(f"{name}: {value}", frame(env, seed, **plain, **{name: value})) for value in values]
@@ -113,7 +114,7 @@ def main(output: Path = HERE) -> None:
             for seed, kind in enumerate(cars)
         ]
     )
-    sheet(rows, output / "driving-options.png")
+    sheet(rows, output / "driving-options.jpg")
     env.close()
     hall = gymnasium.make("liquid_control/Driving-v1", scene="rc_track", width=320, height=240)
     rows = [
@@ -124,14 +125,14 @@ def main(output: Path = HERE) -> None:
         for row in range(2)
     ]
     hall.close()
-    sheet(rows, output / "driving-rc-track.png")
+    sheet(rows, output / "driving-rc-track.jpg")
     chase = gymnasium.make("liquid_control/Driving-v1", camera=False, render_mode="chase")
     row = []
     for seed, season in enumerate(SEASONS):
         frame(chase, 60 + seed, season=season, daytime="day", hills=0.6)
         row.append((season, chase.render()))
     chase.close()
-    sheet([row[:2], row[2:]], output / "driving-chase.png")
+    sheet([row[:2], row[2:]], output / "driving-chase.jpg")
 
 
 if __name__ == "__main__":
