@@ -203,7 +203,11 @@ def _text(commands: Commands, values: np.ndarray) -> str:
 def _histogram(axes: Axes, bags: list[_Bag], name: str, colour: str) -> None:
     values = np.concatenate([_column(bag, name)[1] for bag in bags])
     values = values[np.isfinite(values)]
-    axes.hist(values, histogram_edges(values, 41), color=colour)
+    edges = histogram_edges(values, 41)
+    axes.hist(values, edges, color=colour)
+    if len(edges) == 2:
+        # One value alone shall look like one bar, not like a wall.
+        axes.set_xlim(edges[0] - 4, edges[1] + 4)
     axes.set_yscale("log" if len(values) > 1000 else "linear")
     axes.set_title(f"{name}: {len(values):,}", fontsize=8, pad=2)
     axes.tick_params(labelsize=7)
