@@ -16,11 +16,14 @@ VERSION = re.search(r'__version__ = "(.+?)"', Path(NAME, "__init__.py").read_tex
 # The wheels carry ROS 2 Kilted, and exist for Linux on x86-64 alone; elsewhere ROS 2 is installed.
 ROS_WHEELS = 'sys_platform == "linux" and platform_machine == "x86_64" and python_version < "3.13"'
 
+RL = ["stable-baselines3>=2.6,<3", "sb3-contrib>=2.6,<3"]
+
 EXTRAS = {
     "sim": ["mujoco>=4.0,<5", "gymnasium>=1.0,<2"],
     # Not in "sim": 35 MB more, and on Python 3.14 pip would have to compile Box2D.
     "carracing": ["gymnasium[box2d]>=1.0,<2"],
-    "train": ["lightning>=2.5,<3", "tensorboard>=2.18", "torchdiffeq>=0.2.5"],
+    "train": ["lightning>=2.5,<3", "tensorboard>=2.18", "torchdiffeq>=0.2.5", *RL],
+    "rl": [*RL, "tensorboard>=2.18"],
     "ros": [
         f"{name}; {ROS_WHEELS}"
         for name in (
