@@ -102,13 +102,13 @@ def draw_route(rng: np.random.Generator, options: Options) -> Route:
         # To the middle of the street.
         around = -np.copysign(np.pi / 2, targets[0, 1])
     circle = targets[0] + CIRCLE * np.array([np.cos(around), np.sin(around)])
-    others = _others(rng, options, start[:2], targets, towards)
+    others = _others(rng, options, start[:2], targets, circle)
     # It shows its front, or half a side, to who comes.
     target_yaw = towards + np.pi + rng.uniform(-0.7, 0.7)
     return Route(start, float(yaw), targets, float(target_yaw), circle, others)
 
 
-def _others(rng, options: Options, start, targets, towards: float) -> tuple[Object, ...]:
+def _others(rng, options: Options, start, targets, circle) -> tuple[Object, ...]:
     """Distractors beside the way to the first target, apart from each other."""
     kinds = [
         (shape, colour)
@@ -118,7 +118,8 @@ def _others(rng, options: Options, start, targets, towards: float) -> tuple[Obje
         if (shape == options.target) != (colour == options.colour)
     ]
     kinds = [kinds[index] for index in rng.permutation(len(kinds))]
-    distance = np.linalg.norm(targets[0] - start)
+    way = targets[0] - start
+    distance, towards = np.linalg.norm(way), np.arctan2(way[1], way[0])
     taken, found, room = list(targets), [], 2.4
     while len(found) < options.distractors:
         side = rng.choice([-1.0, 1.0]) * rng.uniform(*ASIDE)
@@ -127,7 +128,9 @@ def _others(rng, options: Options, start, targets, towards: float) -> tuple[Obje
         yaw = rng.uniform(0, 2 * np.pi)
         beside = segment_distance(place[None], np.concatenate([start[None], targets]))[0]
         apart = min(np.linalg.norm(place - other) for other in taken)
-        if apart > room and beside > 0.6 * room:
+        # Clear of the way of a target that moves.
+        ring = abs(np.linalg.norm(place - circle) - CIRCLE) if options.task == "moving" else room
+        if apart > room and beside > 0.6 * room and ring > 0.6 * room:
             found.append(Object(*kinds[len(found)], place, float(yaw)))
             taken.append(place)
         # Less and less room is asked for, so that crowded drawings end as well.
