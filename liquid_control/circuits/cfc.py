@@ -107,12 +107,12 @@ class CfC(Circuit):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         cell = self.cell
         if self.wiring is None:
-            solve, weight = fused_dense.solve, cell.first.weight
-            plain = self.memory is None and cell.tanh is not None
-        else:
-            solve, weight, plain = fused_cfc.solve, cell.bias, self._compilable
-        if plain and fused_sequence.applies(inputs, *state, elapsed, weight):
-            states = solve(cell, inputs, *state, elapsed)
+            plain = cell.tanh is not None
+            if plain and fused_sequence.applies(inputs, *state, elapsed, cell.first.weight):
+                states, last = fused_dense.solve(cell, self.memory, inputs, state, elapsed)
+                return self._read(None, (states,)), last
+        elif self._compilable and fused_sequence.applies(inputs, *state, elapsed, cell.bias):
+            states = fused_cfc.solve(cell, inputs, *state, elapsed)
             # A copy, so that a caller who keeps the state does not keep the whole sequence.
             return self._read(None, (states,)), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)

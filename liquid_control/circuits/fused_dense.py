@@ -14,6 +14,7 @@ from liquid_control.circuits.fused_sequence import compiled
 
 if TYPE_CHECKING:
     from liquid_control.circuits.cfc_cells import DenseCell
+    from liquid_control.circuits.memory import LongMemory
 
 __all__ = ["TANHS", "solve"]
 
@@ -22,99 +23,150 @@ TANHS = {"lecun_tanh": (1.7159, 0.666), "tanh": (1.0, 1.0)}
 MODES = ("default", "no_gate", "pure")  # by their numbers in the kernel
 
 
-def solve(cell: DenseCell, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tensor:
-    """States (batch, time, units) after each sample, of a cell with `tanh` set.
+def solve(
+    cell: DenseCell,
+    memory: LongMemory | None,
+    inputs: Tensor,
+    state: tuple[Tensor, ...],
+    elapsed: Tensor,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """States (batch, time, units) after each sample, and all parts of the last state.
 
-    Arguments and gradients as `fused_sequence.solve`; kept for gradients are, for each sample, the
-    values of the backbone and of the heads, too.
+    Gradients as `fused_sequence.solve`; kept for them are, for each sample, the values of the
+    backbone, of the heads and of the memory's gates, too.
+
+    Args:
+        cell: with `tanh` set.
+        memory: of a network with mixed memory.
+        inputs: (batch, time, inputs) float32.
+        state: (batch, units) float32, and with a memory (batch, units) of it.
+        elapsed: (batch, time) float32 [s], >= 0.
     """
     (drive,) = cell.drive(None, inputs)
     form, last = cell.closed_form, cell.rest[-1]
-    pure = (form.w_tau.abs(), form.A) if form.mode == "pure" else ()
-    how = (MODES.index(form.mode), *map(np.float32, cell.tanh))
-    recurrent = cell.first.weight[:, cell.inputs :]
-    keep = torch.is_grad_enabled()
-    return _Solve.apply(keep, how, drive, state, elapsed, recurrent, last.weight, last.bias, *pure)
+    hidden, nothing = state[0], drive.new_empty(0)
+    pure = torch.stack((form.w_tau.abs(), form.A)) if form.mode == "pure" else nothing
+    long = nothing, nothing, nothing
+    if memory is not None:
+        long = memory.drive(inputs), state[1], memory.recurrent_map.weight
+    states, remembered = _Solve.apply(
+        (MODES.index(form.mode), *map(np.float32, cell.tanh)),
+        torch.is_grad_enabled(),
+        drive,
+        hidden,
+        elapsed,
+        cell.first.weight[:, cell.inputs :],
+        last.weight,
+        last.bias,
+        pure,
+        *long,
+    )
+    # A copy, so that a caller who keeps the state does not keep the whole sequence.
+    after = states[:, -1].clone()
+    return states, (after,) if memory is None else (after, remembered)
 
 
 class _Solve(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        keep: bool,
         how: tuple,
+        keep: bool,
         drive: Tensor,
         state: Tensor,
         elapsed: Tensor,
         recurrent: Tensor,
         heads: Tensor,
         bias: Tensor,
-        *pure: Tensor,
-    ) -> Tensor:
-        kernel = compiled("fused_dense_kernel")
-        batch, time, width = drive.shape
-        units = state.shape[1]
-        count = len(bias) // units
-        into_heads = _filled(heads.view(count, units, width), 1, 2).flatten(0, 1)
-        into_backbone = _filled(recurrent, 0, 1)
+        pure: Tensor,
+        gates_drive: Tensor,
+        memory: Tensor,
+        gates_recurrent: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        (batch, time, width), units = drive.shape, state.shape[1]
+        count, remembers = len(bias) // units, len(gates_drive) > 0
+        matrices = (
+            _filled(recurrent, 0, 1),
+            _filled(heads.view(count, units, width), 1, 2).flatten(0, 1),
+            _filled(gates_recurrent.view(4, -1, units), 1, 2).flatten(0, 1),
+        )
         biases = _filled(bias.view(count, units), 1).flatten()
-        amounts = torch.stack(pure) if pure else bias.new_zeros(2, units)
-        amounts = _filled(amounts, 1)
-        lanes = _in_lanes(_filled(drive, 2))
+        amounts = _filled(pure.view(2, -1), 1)
+        lanes, times = _in_lanes(_filled(drive, 2)), _in_lanes(elapsed.unsqueeze(2))
         start = _in_lanes(_filled(state.unsqueeze(1), 2))[0]
-        times = _in_lanes(elapsed.unsqueeze(2))
-        states = lanes.new_empty(*lanes.shape[:2], *start.shape[1:])
-        kept = time if keep else 1
-        backbone = lanes.new_empty(kept, *lanes.shape[1:])
-        activations = lanes.new_empty(kept, lanes.shape[1], len(biases), lanes.shape[3])
-        kernel.forward(
+        own = _filled(gates_drive.view(batch, time, 4, -1), 3).flatten(2)
+        gates_lanes = _in_lanes(own)
+        cell = _in_lanes(_filled(memory.view(batch, 1, -1), 2))[0] if remembers else start
+        kept, tiles, size = time if keep else 1, lanes.shape[1], start.shape[1]
+
+        def room(length: int, rows: int) -> Tensor:
+            return lanes.new_empty(length, tiles, rows, lanes.shape[3])
+
+        states, cells = room(time, size), room(time, size * remembers)
+        backbone, activations = room(kept, lanes.shape[2]), room(kept, len(biases))
+        gates, hidden = room(kept, 4 * size * remembers), room(kept, size * remembers)
+        into_backbone, into_heads, into_gates = map(_packed, matrices)
+        compiled("fused_dense_kernel").forward(
             *_arrays(lanes, start, times),
             *how,
-            *_arrays(_packed(into_backbone), _packed(into_heads), biases, amounts),
-            *_arrays(states, backbone, activations),
+            *_arrays(into_backbone, into_heads, biases, amounts, gates_lanes, cell, into_gates),
+            *_arrays(states, backbone, activations, gates, hidden, cells),
         )
-        ctx.constants = how, width, len(pure)
-        tensors = (start, times, into_backbone, into_heads, amounts, states, backbone, activations)
-        ctx.save_for_backward(*tensors)
-        return _in_rows(states, batch)[..., :units]
+        ctx.how, ctx.width, ctx.shape = how, width, pure.shape
+        saved = start, cell, times, amounts, states, backbone, activations, gates, hidden, cells
+        ctx.save_for_backward(*saved, *matrices)
+        last = _in_rows(cells[-1:], batch)[:, 0, :units] if remembers else memory.clone()
+        return _in_rows(states, batch)[..., :units], last.contiguous()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_states: Tensor) -> tuple[Tensor | None, ...]:
-        kernel = compiled("fused_dense_kernel")
-        how, width, pure = ctx.constants
-        start, times, into_backbone, into_heads, amounts, *kept = ctx.saved_tensors
-        states, backbone, activations = kept
-        batch, _, units = by_states.shape
+    def backward(ctx: Any, by_states: Tensor, by_last: Tensor) -> tuple[Tensor | None, ...]:
+        start, cell, times, amounts, *saved = ctx.saved_tensors
+        states, backbone, activations, gates, hidden, cells, *matrices = saved
+        (batch, _, units), (_, size, lanes) = by_states.shape, start.shape
         by_lanes = _in_lanes(_filled(by_states, 2))
         by_drive, by_heads = torch.empty_like(backbone), torch.empty_like(activations)
         by_state, by_elapsed = torch.empty_like(start), torch.empty_like(times)
-        by_amounts = start.new_zeros(2 * start.shape[1], start.shape[2])
-        kernel.backward(
+        by_gates, by_amounts = torch.empty_like(gates), start.new_zeros(2 * size, lanes)
+        remembers = gates.shape[2] > 0
+        by_cell = start
+        if remembers:
+            by_cell = _in_lanes(_filled(by_last.unsqueeze(1), 2))[0].clone()
+        into_backbone, into_heads, into_gates = (_packed(matrix.T) for matrix in matrices)
+        compiled("fused_dense_kernel").backward(
             *_arrays(times),
-            *how,
-            *_arrays(_packed(into_backbone.T), _packed(into_heads.T), amounts),
-            *_arrays(backbone, activations, by_lanes),
-            *_arrays(by_drive, by_state, by_elapsed, by_heads, by_amounts),
+            *ctx.how,
+            *_arrays(into_backbone, into_heads, amounts, cell, into_gates),
+            *_arrays(backbone, activations, gates, cells, by_lanes),
+            *_arrays(by_drive, by_state, by_elapsed, by_heads, by_amounts, by_gates, by_cell),
         )
-        before = torch.cat((start.unsqueeze(0), states[:-1]))
-        by_recurrent = _features(by_drive) @ _features(before).T
+        before = _features(torch.cat((start.unsqueeze(0), states[:-1])))
+        seen = _features(hidden) if remembers else before
+        by_recurrent = (_features(by_drive) @ seen.T)[: ctx.width, :units]
         by_head = _features(by_heads)
-        by_weight = by_head @ _features(backbone).T
-        count = len(by_head) // start.shape[1]
-        by_bias = by_head.sum(1).view(count, -1)[:, :units].flatten()
-        by_weight = by_weight.view(count, -1, by_weight.shape[1])[:, :units, :width].flatten(0, 1)
-        by_pure = by_amounts.sum(1).view(2, -1)[:, :units].unbind() if pure else ()
+        count = len(by_head) // size
+        by_weight = (by_head @ _features(backbone).T).view(count, size, -1)
+        by_bias = by_head.sum(1).view(count, size)[:, :units]
+        by_pure = (
+            by_amounts.sum(1).view(2, size)[:, :units] if ctx.shape[0] else by_last.new_empty(0)
+        )
+        by_long: tuple = (None, None, None)
+        if remembers:
+            by_gate = (_features(by_gates) @ before.T).view(4, size, size)[:, :units, :units]
+            by_gates_drive = _in_rows(by_gates, batch).unflatten(2, (4, size))[..., :units]
+            by_memory = _in_rows(by_cell.unsqueeze(0), batch)[:, 0, :units]
+            by_long = by_gates_drive.flatten(2), by_memory, by_gate.flatten(0, 1)
         return (
             None,
             None,
-            _in_rows(by_drive, batch)[..., :width],
+            _in_rows(by_drive, batch)[..., : ctx.width],
             _in_rows(by_state.unsqueeze(0), batch)[:, 0, :units],
             _in_rows(by_elapsed, batch)[..., 0],
-            by_recurrent[:width, :units],
-            by_weight,
-            by_bias,
-            *by_pure,
+            by_recurrent,
+            by_weight[:, :units, : ctx.width].flatten(0, 1),
+            by_bias.flatten(),
+            by_pure,
+            *by_long,
         )
 
 

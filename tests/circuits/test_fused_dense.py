@@ -29,17 +29,20 @@ def sequences(network, batch, time):
     """Inputs, state and elapsed times of every row, all with gradients; the first row rests."""
     elapsed = torch.rand(batch, time)
     elapsed[0, time // 2] = 0
-    given = (
-        torch.randn(batch, time, network.inputs),
-        torch.randn(batch, network.state_size),
-        elapsed,
-    )
+    state = (torch.randn(batch, size) for size in network.state_sizes)
+    given = torch.randn(batch, time, network.inputs), elapsed, *state
     return tuple(each.requires_grad_() for each in given)
+
+
+def called(network, inputs, elapsed, *state):
+    """Outputs and the parts of the last state."""
+    outputs, last = network(inputs, state if len(state) > 1 else state[0], elapsed)
+    return outputs, *(last if isinstance(last, tuple) else (last,))
 
 
 def by_operations(network, *given):
     with fused_sequence.torch_operations():
-        return network(*given)
+        return called(network, *given)
 
 
 def gradients(network, given, returned):
@@ -63,7 +66,7 @@ def kernel_calls(monkeypatch):
 
 def assert_the_same(network, batch, time):
     given = sequences(network, batch, time)
-    compiled, single = network(*given), by_operations(network, *given)
+    compiled, single = called(network, *given), by_operations(network, *given)
     torch.testing.assert_close(compiled, single, rtol=1e-5, atol=3e-6)
     found = gradients(network, given, compiled)
     exact = copy.deepcopy(network).double()
@@ -77,8 +80,11 @@ def assert_the_same(network, batch, time):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("batch", "time"), [(1, 40), (5, 9), (16, 1), (32, 8), (33, 3)])
-def test_numbers_and_gradients_are_those_of_the_torch_operations(mode, batch, time, kernel_calls):
-    assert_the_same(scrambled(mode=mode), batch, time)
+@pytest.mark.parametrize("memory", [False, True])
+def test_numbers_and_gradients_are_those_of_the_torch_operations(
+    mode, memory, batch, time, kernel_calls
+):
+    assert_the_same(scrambled(mode=mode, mixed_memory=memory), batch, time)
     assert kernel_calls == [MODES.index(mode)]
 
 
@@ -90,9 +96,10 @@ def test_numbers_and_gradients_are_those_of_the_torch_operations(mode, batch, ti
     units=st.integers(1, 20),
     width=st.integers(1, 40),
     project=st.booleans(),
+    memory=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_so_they_are_for_any_size(mode, activation, inputs, units, width, project, seed):
+def test_so_they_are_for_any_size(mode, activation, inputs, units, width, project, memory, seed):
     torch.manual_seed(seed)
     network = scrambled(
         inputs,
@@ -101,19 +108,22 @@ def test_so_they_are_for_any_size(mode, activation, inputs, units, width, projec
         mode=mode,
         activation=activation,
         backbone_units=width,
+        mixed_memory=memory,
     )
     assert_the_same(network, 6, 4)
 
 
+@pytest.mark.parametrize("memory", [False, True])
 @pytest.mark.parametrize("mode", MODES)
-def test_resting_rows_keep_their_state_to_the_bit(mode):
-    network, state = scrambled(mode=mode), torch.randn(20, 7)
-    elapsed = torch.rand(20, 3)
+def test_resting_rows_keep_their_state_to_the_bit(mode, memory):
+    network, elapsed = scrambled(mode=mode, mixed_memory=memory), torch.rand(20, 3)
     elapsed[::2] = 0
-    outputs, after = network(torch.randn(20, 3, 5), state, elapsed)
-    assert torch.equal(after[::2], state[::2])
-    assert torch.equal(outputs[::2], state[::2].unsqueeze(1).expand(-1, 3, -1))
-    assert (after[1::2] != state[1::2]).any(1).all()
+    state = [torch.randn(20, 7) for _ in network.state_sizes]
+    outputs, *after = called(network, torch.randn(20, 3, 5), elapsed, *state)
+    assert torch.equal(outputs[::2], state[0][::2].unsqueeze(1).expand(-1, 3, -1))
+    for old, new in zip(state, after, strict=True):
+        assert torch.equal(new[::2], old[::2])
+        assert (new[1::2] != old[1::2]).any(1).all()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -139,8 +149,8 @@ def test_a_nan_reaches_the_outputs_of_its_row_and_no_other():
 def test_weights_handed_in_by_a_functional_call_take_effect(kernel_calls):
     network, other, inputs = scrambled(), scrambled(), torch.randn(20, 3, 5)
     expected, _ = other(inputs)
-    called, _ = functional_call(network, dict(other.named_parameters()), (inputs,))
-    assert torch.equal(called, expected)
+    outputs, _ = functional_call(network, dict(other.named_parameters()), (inputs,))
+    assert torch.equal(outputs, expected)
     assert len(kernel_calls) == 2
 
 
@@ -169,7 +179,6 @@ def test_sequences_in_any_memory_order_are_understood():
         {"backbone_layers": 0},
         {"backbone_layers": 2},
         {"backbone_dropout": 0.5},
-        {"mixed_memory": True},
     ],
 )
 def test_other_networks_take_the_torch_operations(options, kernel_calls):
@@ -183,7 +192,8 @@ def test_dropout_takes_the_torch_operations_in_training_alone(kernel_calls):
     network, inputs = scrambled(backbone_dropout=0.5), torch.randn(20, 3, 5)
     assert not torch.equal(network(inputs)[0], network(inputs)[0])
     network.eval()
-    expected, _ = by_operations(network, inputs)
+    with fused_sequence.torch_operations():
+        expected, _ = network(inputs)
     assert not kernel_calls
     torch.testing.assert_close(network(inputs)[0], expected, rtol=1e-5, atol=3e-6)
     assert len(kernel_calls) == 1
