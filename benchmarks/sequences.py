@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import tyro
-from sequence_tasks.models import MODELS
+from sequence_tasks.models import MODELS, VARIANTS
 from sequence_tasks.walkers import ROBOTS, Controller, mean_return, train_controller
 from tqdm import tqdm
 
@@ -113,7 +113,7 @@ def train(
 
     Args:
         tasks: names of tasks, all by default.
-        models: names of networks, all by default.
+        models: names of networks, the eight by default; "ltc_full" is a variant.
         seeds: trainings of each network on each task.
         cap: seconds after which a training is stopped.
         folder: where runs.jsonl and pilots.jsonl, a line a training, are and grow.
@@ -125,10 +125,11 @@ def train(
     from sequence_tasks.training import RATES, best_rate, pilot
     from sequence_tasks.training import train as train_one
 
-    unknown = [model for model in models if model not in MODELS]
+    known = (*MODELS, *VARIANTS)
+    unknown = [model for model in models if model not in known]
     if unknown or seeds < 1 or not cap > 0:
         raise InputError(
-            f"Expected models out of {', '.join(MODELS)}, 1 or more seeds and a cap above 0 s, got "
+            f"Expected models out of {', '.join(known)}, 1 or more seeds and a cap above 0 s, got "
             f"{', '.join(models) or 'all models'}, {seeds} and {cap}."
         )
     torch.set_num_threads(1)
@@ -148,12 +149,12 @@ def train(
             if task.name not in made:
                 made[task.name] = task.make()
             data = made[task.name]
-            known = [r for r in read(pilots) if (r.task, r.model) == (task.name, model)]
+            tried = [r for r in read(pilots) if (r.task, r.model) == (task.name, model)]
             for rate in RATES:
-                if all(each.recipe["rate"] != rate for each in known):
-                    known.append(pilot(task, data, model, rate, cap))
-                    add(pilots, known[-1])
-            result = train_one(task, data, model, seed, best_rate(known, task), cap)
+                if all(each.recipe["rate"] != rate for each in tried):
+                    tried.append(pilot(task, data, model, rate, cap))
+                    add(pilots, tried[-1])
+            result = train_one(task, data, model, seed, best_rate(tried, task), cap)
             add(path, result)
             progress.write(
                 f"{task.name:12} {model:12} seed {seed}: {result.test:.4f} after {result.epochs} "

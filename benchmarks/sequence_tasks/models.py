@@ -1,14 +1,24 @@
-"""The eight networks that are compared, each with 32 neurons before its outputs."""
+"""The eight networks that are compared, each with 32 neurons before its outputs, and a variant."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from liquid_control.circuits import CTRNN, GRUD, LSTM, LTC, ODERNN, AutoNCP, CfC, Circuit
+from liquid_control.circuits import (
+    CTRNN,
+    GRUD,
+    LSTM,
+    LTC,
+    ODERNN,
+    AutoNCP,
+    CfC,
+    Circuit,
+    FullyConnected,
+)
 from liquid_control.errors import InputError
 
-__all__ = ["MODELS", "UNITS", "Network", "build", "parameters"]
+__all__ = ["MODELS", "UNITS", "VARIANTS", "Network", "build", "parameters"]
 
 UNITS = 32
 
@@ -23,6 +33,8 @@ MODELS = {
     "ode_rnn": "ODE-RNN",
     "grud": "GRU-D",
 }
+# Trained only when asked for by name; tells what the sparse wiring of the LTC-NCP costs it.
+VARIANTS = {"ltc_full": "LTC, all synapses"}
 
 
 class Network(nn.Module):
@@ -34,18 +46,22 @@ class Network(nn.Module):
     Args:
         circuit: the network itself.
         sees_time: append the elapsed time to the inputs.
+        readout: linear map behind the circuit, for one that has none of its own.
     """
 
-    def __init__(self, circuit: Circuit, sees_time: bool = False) -> None:
+    def __init__(
+        self, circuit: Circuit, sees_time: bool = False, readout: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.circuit = circuit
         self.sees_time = sees_time
+        self.readout = nn.Identity() if readout is None else readout
 
     def forward(self, inputs: Tensor, elapsed: Tensor) -> Tensor:
         """Outputs (batch, time, outputs) of inputs (batch, time, features)."""
         if self.sees_time:
             inputs = torch.cat((inputs, elapsed.unsqueeze(-1)), 2)
-        return self.circuit(inputs, None, elapsed)[0]
+        return self.readout(self.circuit(inputs, None, elapsed)[0])
 
 
 def build(name: str, inputs: int, outputs: int, seed: int) -> Network:
@@ -77,7 +93,10 @@ def build(name: str, inputs: int, outputs: int, seed: int) -> Network:
             return Network(ODERNN(inputs, UNITS, outputs, solver="rk4", steps=1))
         case "grud":
             return Network(GRUD(inputs, UNITS, outputs))
-    raise InputError(f"Expected one of the models {', '.join(MODELS)}, got {name!r}.")
+        case "ltc_full":
+            return Network(LTC(inputs, FullyConnected(UNITS)), readout=nn.Linear(UNITS, outputs))
+    known = ", ".join((*MODELS, *VARIANTS))
+    raise InputError(f"Expected one of the models {known}, got {name!r}.")
 
 
 def parameters(network: nn.Module) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib import pyplot, ticker
 
 from sequence_tasks.data import Task
-from sequence_tasks.models import MODELS
+from sequence_tasks.models import MODELS, VARIANTS
 from sequence_tasks.results import summaries
 from sequence_tasks.training import Result
 from sequence_tasks.trajectory import KINDS, Setting, plane, states
@@ -70,9 +70,7 @@ def plot_tasks(tasks: list[Task], results: list[Result], path: Path) -> None:
     figure, axes = pyplot.subplots(2, 3, figsize=(13, 7), constrained_layout=True)
     for axis, task in zip(axes.flat, tasks, strict=False):
         found = summaries(results, task.name)
-        for place, model in enumerate(MODELS):
-            if model not in found:
-                continue
+        for place, model in enumerate(found):
             scores = [r.test for r in results if (r.task, r.model) == (task.name, model)]
             scale = 100 if task.classifies else 1
             colour = LIQUID if model.startswith(("ltc", "cfc")) else OTHER
@@ -81,7 +79,8 @@ def plot_tasks(tasks: list[Task], results: list[Result], path: Path) -> None:
             known = task.published.get(model)
             if known is not None:
                 axis.plot(scale * known, place, "D", color="#c9472f", ms=6, mfc="none")
-        axis.set_yticks(range(len(MODELS)), MODELS.values(), fontsize=8)
+        names = MODELS | VARIANTS
+        axis.set_yticks(range(len(found)), [names[model] for model in found], fontsize=8)
         axis.invert_yaxis()
         axis.set_title(task.title, fontsize=10)
         axis.set_xlabel("accuracy [%]" if task.classifies else "mean squared error")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from liquid_control.files import replace_file
 from sequence_tasks.data import Task
-from sequence_tasks.models import MODELS
+from sequence_tasks.models import MODELS, VARIANTS
 from sequence_tasks.training import Result
 
 __all__ = ["Summary", "add", "read", "summaries", "summary_rows", "table"]
@@ -56,9 +56,9 @@ class Summary:
 
 
 def summaries(results: list[Result], task: str) -> dict[str, Summary]:
-    """Summaries of a task by network, in the order of `MODELS`."""
+    """Summaries of a task by network, in the order of `MODELS`, variants behind."""
     found = {}
-    for model in MODELS:
+    for model in (*MODELS, *VARIANTS):
         own = [each for each in results if (each.task, each.model) == (task, model)]
         if not own:
             continue
@@ -101,7 +101,7 @@ def table(task: Task, results: list[Result]) -> str:
         value = f"{shown(row.mean)} ± {shown(row.deviation)}"
         value = f"**{value}**" if model == best else value
         cut = f" ({row.cut} cut)" if row.cut else ""
-        cells = [MODELS[model], value, f"{row.seeds}{cut}", f"{row.parameters:,}"]
+        cells = [(MODELS | VARIANTS)[model], value, f"{row.seeds}{cut}", f"{row.parameters:,}"]
         cells.append(f"{row.epoch_s:.2f}")
         if task.published:
             known = task.published.get(model)

@@ -20,7 +20,7 @@ from sequence_tasks import activity, rollouts, trajectory
 from sequence_tasks.bits import LONGEST, bit_streams, xor_data
 from sequence_tasks.data import Data, Split, Task, run_lengths
 from sequence_tasks.digits import digits_data
-from sequence_tasks.models import MODELS, UNITS, build, parameters
+from sequence_tasks.models import MODELS, UNITS, VARIANTS, build, parameters
 from sequence_tasks.results import add, read, table
 from sequence_tasks.training import best_rate, pilot, score, train
 from sequence_tasks.walkers import Controller
@@ -176,7 +176,7 @@ def test_shipped_controllers_act_within_the_limits():
 
 def test_networks_have_the_stated_sizes_and_same_seeds_same_weights():
     sizes = {}
-    for name in MODELS:
+    for name in (*MODELS, *VARIANTS):
         network, again = build(name, 6, 4, 3), build(name, 6, 4, 3)
         for own, other in zip(network.parameters(), again.parameters(), strict=True):
             assert torch.equal(own, other)
@@ -339,4 +339,4 @@ def test_committed_results_are_complete_lines():
     for name in ("runs.jsonl", "pilots.jsonl"):
         path = sequences.RESULTS / name
         for line in path.read_text().splitlines() if path.is_file() else ():
-            assert json.loads(line)["model"] in MODELS
+            assert json.loads(line)["model"] in MODELS | VARIANTS
