@@ -24,12 +24,14 @@ from torch import Tensor, nn
 
 from liquid_control.attention.visual_backprop import visual_backprop
 from liquid_control.camera import CameraSetup
-from liquid_control.circuits import LTC, Wiring, flagship_wiring
+from liquid_control.circuits import LTC, Circuit, Wiring, flagship_wiring
+from liquid_control.circuits.saving import describe, make
 from liquid_control.command import CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.perception import VisionHead
-from liquid_control.perception.head import FEATURES, HEIGHT, LAYERS, WIDTH
+from liquid_control.perception.baseline import BaselineHead, FeedForward
+from liquid_control.perception.head import HEIGHT, WIDTH
 
 __all__ = ["Decision", "Driver", "Policy", "frame_hash", "recompute"]
 
@@ -37,6 +39,7 @@ FORMAT = "liquid_control policy"
 VERSION = 1
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+HEADS = {"vision": VisionHead, "baseline": BaselineHead}
 
 
 class Policy(nn.Module):
@@ -52,55 +55,86 @@ class Policy(nn.Module):
     Args:
         spec: name, unit and limits of each output.
         camera: how a robot's image becomes a frame; must give 78 x 200.
-        wiring: 32 inputs and one motor neuron per output; by default the 19 neurons and 253
-            synapses of `flagship_wiring`.
+        wiring: of an LTC, one input per feature of the head and one motor neuron per output; by
+            default the 19 neurons and 253 synapses of `flagship_wiring`.
+        circuit: instead of an LTC on a wiring, any other of `liquid_control.circuits`, or the
+            `FeedForward` of the baseline.
+        head: "vision" or "baseline", the CNN of `perception.baseline`.
+        tick: what the circuit counts as one unit of time [s]; it gets elapsed time / tick. An LTC
+            knows seconds; others were published counting frames, 1/30 here.
 
     Raises:
-        InputError: camera or wiring do not fit the head or the specification.
+        InputError: camera, wiring or circuit do not fit the head or the specification.
     """
 
     def __init__(
-        self, spec: CommandSpec, camera: CameraSetup | None = None, wiring: Wiring | None = None
+        self,
+        spec: CommandSpec,
+        camera: CameraSetup | None = None,
+        wiring: Wiring | None = None,
+        *,
+        circuit: Circuit | FeedForward | None = None,
+        head: str = "vision",
+        tick: float = 1.0,
     ) -> None:
         super().__init__()
         self.spec = spec
         self.camera = camera or CameraSetup()
+        self.tick = tick
         if (self.camera.height, self.camera.width) != (HEIGHT, WIDTH):
             raise InputError(
                 f"The vision head sees {HEIGHT} x {WIDTH} px, got a camera setup of "
                 f"{self.camera.height} x {self.camera.width}; set its height and width."
             )
-        if wiring is None:
+        if wiring is None and circuit is None:
             if len(spec) > 4:
                 raise InputError(
                     f"19 neurons serve 1 to 4 outputs, got {len(spec)}; draw a larger wiring."
                 )
             wiring = flagship_wiring(len(spec))
-        if (wiring.inputs, wiring.motor) != (FEATURES, len(spec)):
+        features = HEADS[head].features
+        if wiring is not None and (wiring.inputs, wiring.motor) != (features, len(spec)):
             raise InputError(
-                f"A policy with outputs {list(spec.names)} needs a wiring with {FEATURES} inputs "
+                f"A policy with outputs {list(spec.names)} needs a wiring with {features} inputs "
                 f"and {len(spec)} motor neurons, got {wiring.inputs} and {wiring.motor}; draw "
                 "another wiring or change the outputs."
             )
-        self.head = VisionHead()
-        self.circuit = LTC(wiring)
+        if circuit is not None and (circuit.inputs, circuit.outputs) != (features, len(spec)):
+            raise InputError(
+                f"A policy with outputs {list(spec.names)} needs a circuit with {features} inputs "
+                f"and {len(spec)} outputs, got {circuit.inputs} and {circuit.outputs}; make it so."
+            )
+        # The head is drawn first: its weights come first from the seed.
+        self.head = HEADS[head]()
+        self.circuit = LTC(wiring) if circuit is None else circuit
         self.extra: dict = {}
         self.register_buffer("scale", torch.from_numpy(spec.high), persistent=False)
 
     @property
-    def wiring(self) -> Wiring:
-        return self.circuit.wiring
+    def wiring(self) -> Wiring | None:
+        """Who is wired to whom; None for a circuit without a wiring."""
+        return getattr(self.circuit, "wiring", None)
+
+    @property
+    def state_names(self) -> list[str]:
+        """A name for each number of a `Decision`'s state: the neurons', then the memory's."""
+        names = []
+        for index, size in enumerate(self.circuit.state_sizes):
+            wired = self.wiring is not None and size == self.wiring.units
+            own = self.wiring.names if wired else [f"unit_{unit}" for unit in range(size)]
+            names += [name if index == 0 else f"memory_{name}" for name in own]
+        return names
 
     def features(self, frames: Tensor) -> Tensor:
-        """Features (..., 32) of frames (..., 78, 200, 3), uint8 or floats in [0, 1]."""
+        """Features (..., 32), or (..., 100) of the baseline, of frames (..., 78, 200, 3)."""
         leading = frames.shape[:-3]
-        return self.head(frames.reshape(-1, *frames.shape[-3:])).reshape(*leading, FEATURES)
+        return self.head(frames.reshape(-1, *frames.shape[-3:])).reshape(*leading, -1)
 
     def forward_features(
         self, features: Tensor, state: Tensor | None, elapsed: float | Tensor
     ) -> tuple[Tensor, Tensor]:
         """As `forward`, from features (batch, time, 32)."""
-        outputs, state = self.circuit(features, state, elapsed)
+        outputs, state = self.circuit(features, state, elapsed / self.tick)
         return outputs * self.scale, state
 
     def forward(
@@ -110,12 +144,12 @@ class Policy(nn.Module):
 
         Args:
             frames: (batch, time, 78, 200, 3) RGB, uint8 or floats in [0, 1].
-            state: neurons (batch, 19), or None for a fresh start (zeros).
+            state: of the circuit, (batch, 19) for the flagship, or None for a fresh start (zeros).
             elapsed: time since the frame before [s]: a number, (time,) or (batch, time).
 
         Returns:
             Commands (batch, time, outputs) in the units of the specification, not clipped, and the
-            neurons' state (batch, 19) after the last frame.
+            circuit's state after the last frame.
         """
         return self.forward_features(self.features(frames), state, elapsed)
 
@@ -135,8 +169,7 @@ class Policy(nn.Module):
             "version": VERSION,
             "command": self.spec.to_dict(),
             "camera": self.camera.to_dict(),
-            "circuit": {"cell": "LTC", "unfolds": self.circuit.unfolds},
-            "wiring": self.wiring.to_dict(),
+            **self._describe(),
             # Ties the two files together: a crash between their replacements cannot go unnoticed.
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
             "extra": self.extra if extra is None else extra,
@@ -146,6 +179,51 @@ class Policy(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / WEIGHTS, weights)
         replace_file(folder / CONFIG, config.encode())
+
+    def _describe(self) -> dict:
+        """Configuration entries of head and circuit."""
+        circuit = self.circuit
+        plain = type(circuit) is LTC and type(self.head) is VisionHead and self.tick == 1.0
+        if plain and describe(circuit) == _described_default(circuit):
+            wiring = circuit.wiring.to_dict()
+            return {"circuit": {"cell": "LTC", "unfolds": circuit.unfolds}, "wiring": wiring}
+        if isinstance(circuit, FeedForward):
+            sizes = {"inputs": circuit.inputs, "outputs": circuit.outputs}
+            described = {"kind": "FeedForward", "arguments": sizes}
+        else:
+            described = describe(circuit)
+        entries = {"cell": described["kind"], "arguments": described["arguments"]}
+        head = next(name for name, kind in HEADS.items() if type(self.head) is kind)
+        return {"head": head, "circuit": {**entries, "tick": self.tick}}
+
+    @classmethod
+    def _made(cls, config: dict) -> Policy:
+        """A fresh policy with the head and circuit that `_describe` described.
+
+        Raises:
+            KeyError, TypeError, ValueError: an entry is missing or makes no sense.
+            InputError: the entries do not fit one another.
+        """
+        spec, camera = CommandSpec.from_dict(config["command"]), CameraSetup(**config["camera"])
+        entries = config["circuit"]
+        cell = entries["cell"]
+        if "arguments" in entries:
+            described = {"kind": cell, "arguments": entries["arguments"]}
+            feedforward = cell == "FeedForward"
+            circuit = FeedForward(**entries["arguments"]) if feedforward else make(described)
+            head, tick = config["head"], float(entries["tick"])
+            if head not in HEADS or not 0 < tick < float("inf"):
+                raise ValueError(f"head {head!r} with a tick of {tick} s")
+            return cls(spec, camera, circuit=circuit, head=head, tick=tick)
+        unfolds, wiring = int(entries["unfolds"]), Wiring.from_dict(config["wiring"])
+        if cell != "LTC" or unfolds < 1:
+            raise ValueError(
+                f"cell {cell!r} with {unfolds} unfolds and no arguments; 'LTC' with 1 or more is "
+                "the one that needs none"
+            )
+        policy = cls(spec, camera, wiring)
+        policy.circuit.unfolds = unfolds
+        return policy
 
     @classmethod
     def load(cls, folder: str | Path) -> Policy:
@@ -171,22 +249,16 @@ class Policy(nn.Module):
                 "again."
             )
         try:
-            spec = CommandSpec.from_dict(config["command"])
-            camera = CameraSetup(**config["camera"])
-            wiring = Wiring.from_dict(config["wiring"])
-            cell, unfolds = config["circuit"]["cell"], int(config["circuit"]["unfolds"])
+            # What is drawn here is overwritten; a caller's random numbers stay what they were.
+            with torch.random.fork_rng(devices=[]):
+                policy = cls._made(config)
         except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(
                 f"{folder / CONFIG} needs valid command, camera, wiring and circuit entries, got "
                 f"{type(error).__name__}: {error}; compare with a shipped models/*/config.json."
             ) from error
-        if cell != "LTC" or unfolds < 1:
-            raise InputError(
-                f"{folder / CONFIG} asks for cell {cell!r} with {unfolds} unfolds; this version "
-                "runs 'LTC' with 1 or more."
-            )
-        policy = cls(spec, camera, wiring)
-        policy.circuit.unfolds = unfolds
         policy.extra = config.get("extra") or {}
         policy._take_weights(path, content)
         return policy.eval()
@@ -220,9 +292,11 @@ class Decision:
 
     Args:
         command: float32 (outputs,), physical units, clipped to the specification; NaN stays NaN.
-        state_before: float32 (19,), neurons before the frame.
-        state: float32 (19,), neurons after it.
-        time_constants: float32 (19,), effective time constants after the frame [s].
+        state_before: float32 (19,), neurons before the frame; (units + memory,) where a circuit has
+            one, as `Policy.state_names` says.
+        state: as `state_before`, after the frame.
+        time_constants: as `state`, effective time constants after the frame [s]; NaN where a
+            circuit has none.
         elapsed: time since the frame before [s].
         reset: the state was fresh.
         frame_hash: `frame_hash` of the prepared frame.
@@ -255,7 +329,8 @@ class Driver:
     def reset(self) -> None:
         """Forget the past: neurons to zero."""
         self._prepared = self.policy.circuit.prepare()
-        self._state = torch.zeros((1, self.policy.wiring.units), device=self._device)
+        sizes = self.policy.circuit.state_sizes
+        self._state = torch.zeros((1, sum(sizes)), device=self._device)
         self._fresh = True
 
     @torch.inference_mode()
@@ -273,9 +348,18 @@ class Driver:
         policy = self.policy
         np.copyto(self._pixels_numpy, policy.camera.apply(frame))
         features, self._activations = policy.head(self._pixels.to(self._device), True)
-        before = self._state
-        outputs, state = policy.circuit.step(features, before, elapsed_s, self._prepared)
-        constants = policy.circuit.time_constants(features, state, self._prepared)
+        before, circuit = self._state, policy.circuit
+        outputs, after = circuit.step(
+            features, self._parts(before), elapsed_s / policy.tick, self._prepared
+        )
+        # One row holds all parts of a state, so that a decision can be recorded and recomputed.
+        state = (
+            after if isinstance(after, Tensor) else torch.cat((before[:, :0], *(after or ())), 1)
+        )
+        if type(circuit) is LTC and circuit.memory is None:
+            constants = circuit.time_constants(features, state, self._prepared) * policy.tick
+        else:
+            constants = torch.full_like(state, torch.nan)
         # Only after everything has worked, so that a refused frame leaves the driver as it was.
         reset, self._state, self._fresh = self._fresh, state, False
         return Decision(
@@ -288,6 +372,11 @@ class Driver:
             frame_hash=frame_hash(self._pixels_numpy),
         )
 
+    def _parts(self, state: Tensor) -> Tensor | tuple[Tensor, ...] | None:
+        """A state (1, numbers) as the circuit takes it."""
+        sizes = self.policy.circuit.state_sizes
+        return state if len(sizes) == 1 else (state.split(sizes, 1) if sizes else None)
+
     @torch.inference_mode()
     def attention(self) -> np.ndarray:
         """Where the head looked in the last frame: float32 (78, 200) in [0, 1] (VisualBackProp).
@@ -297,7 +386,8 @@ class Driver:
         """
         if not self._activations:
             raise RuntimeError("Attention needs a frame; call step() before attention().")
-        return visual_backprop(self._activations, LAYERS, (HEIGHT, WIDTH))[0].cpu().numpy()
+        layers = self.policy.head.layers
+        return visual_backprop(self._activations, layers, (HEIGHT, WIDTH))[0].cpu().numpy()
 
 
 def frame_hash(frame: np.ndarray) -> str:
@@ -328,6 +418,11 @@ def recompute(policy: Policy, frame: np.ndarray, decision: Decision) -> np.ndarr
     driver = Driver(policy)
     driver._state = torch.as_tensor(decision.state_before, device=driver._device)[None].clone()
     return driver.step(frame, decision.elapsed).command
+
+
+def _described_default(circuit: LTC) -> dict:
+    with torch.random.fork_rng(devices=[]):
+        return describe(LTC(circuit.wiring, unfolds=circuit.unfolds))
 
 
 def _read_config(folder: Path) -> dict:

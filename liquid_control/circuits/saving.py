@@ -24,7 +24,7 @@ from liquid_control.circuits.reservoir import Reservoir
 from liquid_control.circuits.wiring import Wiring
 from liquid_control.errors import InputError
 
-__all__ = ["load", "save"]
+__all__ = ["describe", "load", "make", "save"]
 
 KINDS: dict[str, type[Circuit]] = {
     kind.__name__: kind
@@ -43,10 +43,7 @@ def save(network: Circuit, file: str | Path) -> None:
     Raises:
         TypeError: it is not one of this library's circuits.
     """
-    kind = type(network).__name__
-    if KINDS.get(kind) is not type(network):
-        raise TypeError(f"Circuits of the kinds {', '.join(KINDS)} can be saved, got {kind}.")
-    header = json.dumps({"kind": kind, "arguments": _arguments(network)})
+    header = json.dumps(describe(network))
     file = Path(file)
     part = file.with_name(f".{file.name}.part")
     weights = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -67,11 +64,7 @@ def load(file: str | Path) -> Circuit:
         with safe_open(file, "pt") as content:
             header = json.loads((content.metadata() or {})[HEADER])
             weights = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-        arguments = {
-            name: Wiring.from_dict(value) if isinstance(value, dict) else value
-            for name, value in header["arguments"].items()
-        }
-        network = KINDS[header["kind"]](**arguments)
+        network = make(header)
         precision = {value.dtype for value in weights.values() if value.is_floating_point()}
         network.to(*precision).load_state_dict(weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -80,6 +73,31 @@ def load(file: str | Path) -> Circuit:
             f"{type(error).__name__}: {str(error).splitlines()[0]}"
         ) from error
     return network
+
+
+def describe(network: Circuit) -> dict[str, Any]:
+    """How to make a circuit like this one, JSON-ready: its kind and its arguments.
+
+    Raises:
+        TypeError: it is not one of this library's circuits.
+    """
+    kind = type(network).__name__
+    if KINDS.get(kind) is not type(network):
+        raise TypeError(f"Circuits of the kinds {', '.join(KINDS)} can be saved, got {kind}.")
+    return {"kind": kind, "arguments": _arguments(network)}
+
+
+def make(description: dict[str, Any]) -> Circuit:
+    """A fresh circuit as `describe` described it.
+
+    Raises:
+        KeyError, TypeError, ValueError: the description is not one, or its arguments do not fit.
+    """
+    arguments = {
+        name: Wiring.from_dict(value) if isinstance(value, dict) else value
+        for name, value in description["arguments"].items()
+    }
+    return KINDS[description["kind"]](**arguments)
 
 
 def _arguments(network: Circuit) -> dict[str, Any]:

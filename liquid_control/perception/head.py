@@ -49,7 +49,14 @@ class VisionHead(nn.Module):
     one AVX-512 core, forward and backward of 64 frames take 142 ms instead of 272 ms. Under
     `torch.autocast("cpu", torch.bfloat16)` they take 87 ms there; the standardisation stays in
     float32, and a circuit behind the head does too.
+
+    Attributes:
+        features: how many come out.
+        layers: the convolutions, first one first.
     """
+
+    features = FEATURES
+    layers = LAYERS
 
     def __init__(self) -> None:
         super().__init__()
