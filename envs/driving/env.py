@@ -27,6 +27,7 @@ __all__ = ["DrivingEnv"]
 RATE = 30  # [Hz]
 # [s] that servo and tyres take to answer a new curvature.
 ANSWER = {"car": 0.08, "rc": 0.05}
+CHASE_HALF, CHASE_BACK = np.deg2rad(44), 9.0  # how far the view from behind sees aside; [m]
 VIEW = 640, 360  # [px], width and height of `render()`
 BEGIN, END, LAST = 8.0, 5.0, 100.0  # [m] of a road before the start, after the end, after start=1
 
@@ -271,7 +272,11 @@ class DrivingEnv(gymnasium.Env):
         scene, pose = self.options.scene, self._pose
         if scene not in self._renderers:
             self._renderers[scene] = Renderer(self._world)
-        self._world.show(pose.x, pose.y, pose.z, pose.yaw)
+        (yaw, half), back = self._front.sight, 0.0
+        if camera == "chase":
+            yaw, half, back = 0.0, CHASE_HALF, CHASE_BACK * self._spec.scale
+        x, y = pose.x - back * np.cos(pose.yaw), pose.y - back * np.sin(pose.yaw)
+        self._world.show(x, y, pose.z, pose.yaw + yaw, half)
         self._world.place_cars(self.traffic, self._step / RATE)
         return self._renderers[scene].render(camera, width, height, body)
 

@@ -37,6 +37,7 @@ class FrontCamera:
     Attributes:
         camera: intrinsics of the frames, since `reset`.
         size: width and height [px] of what must be rendered.
+        sight: where the camera looks, from the vehicle's yaw, and how far it sees aside [rad].
     """
 
     def __init__(self, height: int, width: int) -> None:
@@ -76,6 +77,9 @@ class FrontCamera:
         self._lens = Lens(camera) if any(distortion) else None
         rendered = self._lens.pinhole if self._lens else camera
         self.size = rendered.width, rendered.height
+        # A camera that is rolled sees by its diagonal.
+        across = math.hypot(*self.size) if roll else max(self.size[0], 640 / 360 * self.size[1])
+        self.sight = self._yaw, min(math.atan(across / 2 / rendered.fx), math.pi / 2)
         world.aim(place, self._pitch, self._yaw, roll, rendered.fovy)
         self._scale, self._sun = k, -light.sun
         low = math.asin(self._sun[2]) < GLARE_BELOW

@@ -146,7 +146,7 @@ class Options:
                 )
         if self.scene == "rc_track" and self.obstacles in ("oncoming", "both"):
             raise InputError(
-                f"The track in the hall has one lane, so obstacles {self.obstacles!r} have no place "
+                f"The track in the hall has one lane: obstacles {self.obstacles!r} have no place "
                 "there; ask for 'parked' or 'none', or for the scene 'country'."
             )
         if self.distortion is not None and np.shape(self.distortion) != (5,):

@@ -29,6 +29,7 @@ __all__ = ["World"]
 
 SKY = 32  # [px], rows of a face of the sky box
 TILE = 16.0  # [m] the lawn moves by, so that its texture does not swim along
+MARGIN = 36.0  # [m] from the road's middle to the end of the houses beside it
 REACH = 150.0  # [m] to which pieces of road are drawn; the haze is denser than that or hides little
 
 
@@ -103,16 +104,24 @@ class World(Stage):
         self.paint("sky", textures.sky(rng, SKY, self.light))
         light.apply(self, self.light, self._scale)
 
-    def show(self, x: float, y: float, z: float, yaw: float) -> None:
-        """Show what is in sight from (x, y, z) [m] looking along `yaw` [rad], hide the rest."""
+    def show(self, x: float, y: float, z: float, yaw: float, half: float) -> None:
+        """Show what is in sight from (x, y, z) [m], hide the rest.
+
+        Args:
+            yaw: where the camera looks [rad].
+            half: how far to each side it sees [rad].
+        """
         if self._scene != "country":
             return
         k = self._scale
         away = self._centres - [x, y]
-        ahead = away @ [np.cos(yaw), np.sin(yaw)] > -self._radii - 12.0 * k
+        ahead = away @ [np.cos(yaw), np.sin(yaw)]
+        aside = np.abs(away @ [-np.sin(yaw), np.cos(yaw)])
+        # Distance from the side of what the camera sees, trees and houses beside the road included.
+        inside = ahead * np.sin(half) - aside * np.cos(half) > -self._radii - MARGIN * k
         reach = min(REACH, self.light.sight) * k
         near = np.linalg.norm(away, axis=1) < self._radii + reach
-        for (solid, decal), seen in zip(self._chunks, ahead & near, strict=True):
+        for (solid, decal), seen in zip(self._chunks, inside & near, strict=True):
             self.model.geom_group[solid] = SHOWN if seen else HIDDEN
             self.model.geom_group[decal] = SHOWN if seen and self.light.shadow else HIDDEN
         self.data.mocap_pos[self._skyline] = x, y, z
