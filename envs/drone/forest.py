@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from liquid_control.envs.drone.obstacles import Obstacles
 from liquid_control.envs.drone.options import Options
 from liquid_control.envs.drone.plants import Plants, crowns, cut, limbs, shadows
 from liquid_control.envs.drone.route import Route
-from liquid_control.envs.drone.surfaces import ATLAS
+from liquid_control.envs.drone.surfaces import ATLAS, TILE
 from liquid_control.envs.scene.light import Light
 from liquid_control.envs.scene.meshes import Patch, join, spindles
 from liquid_control.envs.scene.season import Palette
@@ -100,9 +100,16 @@ def chunks(forest: Forest, light: Light, rng: np.random.Generator) -> list[tuple
     dark = *shadows(trees, light), *shadows(bushes, light)
     cuts = ([cut(patch, CHUNKS) for patch in patches] for patches in (solid, dark))
     return [
-        (join(*solids), join(*decals))
+        (join(*solids), _on_ground(join(*decals)))
         for solids, decals in zip(*(zip(*parts, strict=True) for parts in cuts), strict=True)
     ]
+
+
+def _on_ground(decals: Patch) -> Patch:
+    """With the texture of the ground below: drawn darker, that is cheaper than to let it through,
+    and where two shadows lie on one another it is no darker than in one.
+    """
+    return replace(decals, texcoords=decals.vertices[:, :2] / TILE)
 
 
 def _tufts(places: np.ndarray, rng: np.random.Generator) -> Patch:

@@ -9,7 +9,18 @@ from liquid_control.envs.scene.light import Light
 from liquid_control.envs.scene.season import Palette
 from liquid_control.envs.scene.textures import Atlas, Surface, ground, speckle
 
-__all__ = ["ATLAS", "BAYS", "FACADES", "FLOORS", "GROUND", "PAINTS", "atlas", "facade", "floor"]
+__all__ = [
+    "ATLAS",
+    "BAYS",
+    "FACADES",
+    "FLOORS",
+    "GROUND",
+    "PAINTS",
+    "TILE",
+    "atlas",
+    "facade",
+    "floor",
+]
 
 # Paint of parked cars: none looks like a target.
 PAINTS = ((38, 42, 50), (206, 208, 210), (120, 126, 132), (62, 84, 92))
@@ -24,6 +35,7 @@ ATLAS = Atlas(
     cell=32,
 )
 GROUND = 64  # [px]
+TILE = 8.0  # [m], after which the ground repeats itself
 FACADES = 4
 # A facade's texture: windows of `BAYS` bays in `FLOORS` floors, of which the lowest has doors.
 BAYS, FLOORS, WINDOW = 4, 8, 16

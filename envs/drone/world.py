@@ -13,7 +13,7 @@ from liquid_control.envs.drone.obstacles import Obstacles
 from liquid_control.envs.drone.options import COLOURS, MAX_DISTRACTORS, Options
 from liquid_control.envs.drone.quadrotor import KINDS, Pose
 from liquid_control.envs.drone.route import Object, draw_route
-from liquid_control.envs.drone.surfaces import ATLAS
+from liquid_control.envs.drone.surfaces import ATLAS, TILE
 from liquid_control.envs.scene import light, textures
 from liquid_control.envs.scene.meshes import Patch
 from liquid_control.envs.scene.season import palette
@@ -32,14 +32,13 @@ __all__ = ["FOVY", "World"]
 
 FOVY = np.deg2rad(46.0)  # vertical field of view of the front camera; 74 degrees wide at 16 : 9
 SKY = 32  # [px], rows of a face of the sky box
-TILE = 8.0  # [m], after which the ground repeats itself
 # Collision geometry of what is nearest, moved along with the drone: cheaper than all there is.
 PILLARS, BLOCKS = 12, 6
 STRIDE = 0.3  # [m] of flight after which it moves
-# Strength of shadows: in a forest many lie on one another.
-SHADE = {"forest": 0.32, "city": 0.55}
 HULL = 4  # group of geoms that are hit and never drawn
 CHASE = {"x2": (1.5, 0.55), "nano": (0.5, 0.18)}  # [m] of the chase view behind and above
+# Textures of the materials; "shade" is the ground of a forest in the shadow.
+MATERIALS = {"scenery": "atlas", "decal": "atlas", "ground": "ground", "shade": "ground"}
 PARTS = {"forest": forest.CHUNKS, "city": city.CHUNKS}
 
 
@@ -163,13 +162,13 @@ class World(Stage):
         self.paint("atlas", surfaces.atlas(rng, colours, day))
         self.paint("ground", surfaces.floor(rng, colours, options.scene))
         self.paint("sky", textures.sky(rng, SKY, day))
-        shade = self.model.material("decal").id
         # A low sun shades everything, and nothing more than the rest.
-        strength = SHADE[options.scene] * day.shadow * np.clip(-2.0 * day.sun[2], 0.35, 1.0)
-        self.model.mat_rgba[shade] = [1.0, 1.0, 1.0, strength]
+        strength = 0.6 * day.shadow * float(np.clip(-2.0 * day.sun[2], 0.35, 1.0))
+        self.model.material("decal").rgba[3] = strength
+        self.model.material("shade").rgba[:3] = 1.0 - strength
         light.apply(self, day)
         # What the sun does not reach is lit by all that it does reach.
-        lifted = [self.model.material(name).id for name in ("scenery", "ground")]
+        lifted = [self.model.material(name).id for name in ("scenery", "ground", "shade")]
         self.model.mat_emission[lifted] = 0.0 if day.headlights else 0.15
         for scene, pairs in self._chunks.items():
             for geoms in pairs:
@@ -251,13 +250,14 @@ def _compile(kind: str, width: int, height: int) -> mujoco.MjModel:
     add_texture(spec, "atlas", ATLAS.size, ATLAS.size)
     add_texture(spec, "ground", surfaces.GROUND, surfaces.GROUND)
     add_texture(spec, "sky", SKY, 6 * SKY, sky=True)
-    for name, texture in (("scenery", "atlas"), ("decal", "atlas"), ("ground", "ground")):
+    for name, texture in MATERIALS.items():
         add_material(spec, name, texture)
     spec.worldbody.add_light(name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=0)
     for scene, patches in _examples().items():
         for index, (solid, decal) in enumerate(patches):
             add_mesh(spec, spec.worldbody, f"{scene}_{index}", solid, "scenery", HIDDEN)
-            add_mesh(spec, spec.worldbody, f"{scene}_decal_{index}", decal, "decal", HIDDEN)
+            shadow = "shade" if scene == "forest" else "decal"
+            add_mesh(spec, spec.worldbody, f"{scene}_decal_{index}", decal, shadow, HIDDEN)
     return _furnish(spec, kind)
 
 
