@@ -120,6 +120,8 @@ setup(
         "torch>=2.4",
         "safetensors>=0.4",
         "rosbags>=0.11",
+        # What rosbags reads SQLite bags with, and whose errors it lets through.
+        "apsw>=3.46",
         # From 1.5 on its writer flushes, which is what a killed recorder leaves behind.
         "mcap>=1.5",
         "zstandard>=0.22",

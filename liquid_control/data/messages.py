@@ -81,10 +81,10 @@ def header(stamp_ns: int, frame_id: str = "") -> Any:
 
 def stamp_of(message: Any) -> int:
     """The header stamp [ns] of a message with a header; -1 without one."""
-    head = getattr(message, "header", None)
-    if head is None:
+    stamp = getattr(getattr(message, "header", None), "stamp", None)
+    if stamp is None:
         return -1
-    return head.stamp.sec * _SECOND + head.stamp.nanosec
+    return stamp.sec * _SECOND + stamp.nanosec
 
 
 def image(array: np.ndarray, stamp_ns: int, frame_id: str = "camera") -> Any:

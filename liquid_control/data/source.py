@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import apsw
 from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.rosbag2.storage_mcap import zstd
@@ -37,6 +38,7 @@ _DAMAGE = (
     ReaderError,
     zstd.ZstdError,
     sqlite3.Error,
+    apsw.Error,
     RuntimeError,
     struct.error,
     OSError,
@@ -202,6 +204,14 @@ def _agrees(topic: Topic) -> bool:
     )
 
 
+def _offered(text: str) -> tuple[qos_profiles.Qos, ...]:
+    """What a channel offered; nothing where its description is damaged, which costs no message."""
+    try:
+        return tuple(qos_profiles.from_yaml(text))
+    except (*_DAMAGE, YAMLError, AttributeError):
+        return ()
+
+
 def _one_line(error: Exception) -> str:
     """An error's text for use in a sentence; YAML's take several lines."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
@@ -284,9 +294,9 @@ class Scanned:
                     formats.get(schema.encoding, MessageDefinitionFormat.NONE)
                     if schema
                     else MessageDefinitionFormat.NONE,
-                    schema.data.decode() if schema else "",
+                    schema.data.decode(errors="replace") if schema else "",
                 ),
-                qos=tuple(qos_profiles.from_yaml(channel.metadata.get("offered_qos_profiles", ""))),
+                qos=_offered(channel.metadata.get("offered_qos_profiles", "")),
                 digest=channel.metadata.get("topic_type_hash", ""),
                 count=count,
             )

@@ -221,7 +221,17 @@ def _loadable(model: str | None) -> Path | None:
 
 
 def _try_out(world: str, made: dict, reset: dict, outputs: tuple[str, ...]) -> None:
-    """Draw a first frame with all options, before anything is written."""
+    """Draw a first frame with all options, before anything is written.
+
+    Raises:
+        InputError: the world has no such option or output, or there is no OpenGL.
+    """
+    # It takes any option without a word.
+    if world in _SPREAD and (odd := set(reset) - {_SPREAD[world]}):
+        raise InputError(
+            f"{world} has no option {', '.join(sorted(odd))}; expected {_SPREAD[world]} or one of "
+            "its constructor's."
+        )
     env = make_world(world, **made)
     try:
         env.reset(seed=0, options=reset or None)
