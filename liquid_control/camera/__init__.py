@@ -1,5 +1,6 @@
 """Everything that happens to an image outside a network, in numpy and OpenCV."""
 
+from liquid_control.camera.colour import cut_out, recolour
 from liquid_control.camera.effects import CameraEffects, CameraPipeline
 from liquid_control.camera.headlights import Headlights
 from liquid_control.camera.lens import Intrinsics, Lens, Undistorter, intrinsics
@@ -7,6 +8,7 @@ from liquid_control.camera.light import gamma, shadow_band
 from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
 from liquid_control.camera.setup import CameraSetup
+from liquid_control.camera.viewpoint import Viewpoint
 from liquid_control.camera.weather import LensDrops, Precipitation, glare
 
 __all__ = [
@@ -20,9 +22,12 @@ __all__ = [
     "MotionBlur",
     "Precipitation",
     "Undistorter",
+    "Viewpoint",
+    "cut_out",
     "gamma",
     "gaussian",
     "glare",
     "intrinsics",
+    "recolour",
     "shadow_band",
 ]
