@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -39,6 +40,7 @@ HULL = 4  # group of geoms that are hit and never drawn
 CHASE = {"x2": (1.5, 0.55), "nano": (0.5, 0.18)}  # [m] of the chase view behind and above
 # Textures of the materials; "shade" is the ground of a forest in the shadow.
 MATERIALS = {"scenery": "atlas", "decal": "atlas", "ground": "ground", "shade": "ground"}
+CLEAR_SIGHT = 1.5  # of the distance of the target is the least that is seen
 PARTS = {"forest": forest.CHUNKS, "city": city.CHUNKS}
 
 
@@ -112,7 +114,6 @@ class World(Stage):
     def dress(self, options: Options, rng: np.random.Generator) -> light.Light:
         """Draw what is only seen: colours, light, meshes; the light, to know what falls from it."""
         colours = palette(options.season, rng)
-        nearest = options.distance[1] if options.task != "hike" else max(options.distance)
         day = light.draw(
             rng,
             options.daytime,
@@ -121,37 +122,12 @@ class World(Stage):
             options.sun_azimuth,
             options.visibility,
         )
-        if options.visibility is None and day.sight < 1.5 * nearest:
+        least = CLEAR_SIGHT * options.distance[1]
+        if options.visibility is None and day.sight < least:
             # The target must be seen at the start.
-            day = light.draw(
-                np.random.default_rng(rng.integers(2**63)),
-                options.daytime,
-                options.weather,
-                options.sun_elevation,
-                options.sun_azimuth,
-                1.5 * nearest,
-            )
+            day = replace(day, sight=least, clear=day.clear * least / day.sight)
         self.light = day
-        if options.scene == "forest":
-            patches = forest.chunks(self._place, day, rng)
-        else:
-            patches = city.chunks(self._place, day, rng)
-            for index, walls in enumerate(city.houses(self._place)):
-                self.fill(f"walls_{index}", walls)
-                self.paint(f"facade_{index}", surfaces.facade(rng, day))
-                glow = self.model.material(f"facade_{index}").id
-                self.model.mat_emission[glow] = 0.5 * day.headlights
-        for index, (solid, decal) in enumerate(patches):
-            self.fill(f"{options.scene}_{index}", solid)
-            self.fill(f"{options.scene}_decal_{index}", decal)
-        corners = [solid.vertices[:, :2] for solid, _ in patches]
-        self._centres = np.array([(c.min(0) + c.max(0)) / 2 for c in corners])
-        self._radii = np.array(
-            [
-                np.linalg.norm(c - m, axis=1).max()
-                for c, m in zip(corners, self._centres, strict=True)
-            ]
-        )
+        self._fill_scene(options.scene, day, rng)
         for index, thing in enumerate(self._things):
             if thing:
                 self.fill(f"object_{index}", objects.shape(thing.shape, thing.colour))
@@ -162,20 +138,41 @@ class World(Stage):
         self.paint("atlas", surfaces.atlas(rng, colours, day))
         self.paint("ground", surfaces.floor(rng, colours, options.scene))
         self.paint("sky", textures.sky(rng, SKY, day))
+        self._shine(day)
+        return day
+
+    def _fill_scene(self, scene: str, day: light.Light, rng: np.random.Generator) -> None:
+        """Fill in the meshes of the forest or of the city, and hide those of the other."""
+        module = forest if scene == "forest" else city
+        patches = module.chunks(self._place, day, rng)
+        for index, (solid, decal) in enumerate(patches):
+            self.fill(f"{scene}_{index}", solid)
+            self.fill(f"{scene}_decal_{index}", decal)
+        if scene == "city":
+            for index, walls in enumerate(city.houses(self._place)):
+                self.fill(f"walls_{index}", walls)
+                self.paint(f"facade_{index}", surfaces.facade(rng, day))
+        corners = [solid.vertices[:, :2] for solid, _ in patches]
+        self._centres = np.array([(c.min(0) + c.max(0)) / 2 for c in corners])
+        away = (c - m for c, m in zip(corners, self._centres, strict=True))
+        self._radii = np.array([np.linalg.norm(way, axis=1).max() for way in away])
+        for pairs in self._chunks.values():
+            self.model.geom_group[np.array(pairs).ravel()] = HIDDEN
+        self.model.geom_group[self._walls] = SHOWN if scene == "city" else HIDDEN
+
+    def _shine(self, day: light.Light) -> None:
+        """Light the scene, and say how dark shadows are and what glows."""
+        light.apply(self, day)
         # A low sun shades everything, and nothing more than the rest.
         strength = 0.6 * day.shadow * float(np.clip(-2.0 * day.sun[2], 0.35, 1.0))
         self.model.material("decal").rgba[3] = strength
         self.model.material("shade").rgba[:3] = 1.0 - strength
-        light.apply(self, day)
-        # What the sun does not reach is lit by all that it does reach.
-        lifted = [self.model.material(name).id for name in ("scenery", "ground", "shade")]
-        self.model.mat_emission[lifted] = 0.0 if day.headlights else 0.15
-        for scene, pairs in self._chunks.items():
-            for geoms in pairs:
-                self.model.geom_group[list(geoms)] = HIDDEN
-            if scene == "city":
-                self.model.geom_group[self._walls] = SHOWN if options.scene == scene else HIDDEN
-        return day
+        # What the sun does not reach is lit by all that it does reach; by night windows are.
+        glow, lit = (0.0, 0.5) if day.headlights else (0.15, 0.0)
+        for name in ("scenery", "ground", "shade"):
+            self.model.mat_emission[self.model.material(name).id] = glow
+        for index in range(surfaces.FACADES):
+            self.model.mat_emission[self.model.material(f"facade_{index}").id] = lit
 
     def put(self, index: int, place: np.ndarray, yaw: float, z: float = 0.0) -> None:
         """Put an object at a place (2,) [m]; number 0 is the target."""
