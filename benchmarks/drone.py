@@ -19,6 +19,7 @@ from PIL import Image
 
 from liquid_control.envs.drone import DroneEnv
 from liquid_control.envs.drone.options import COLOURS, SCENES, SHAPES, TASKS
+from liquid_control.envs.drone.quadrotor import KINDS, Quadrotor
 from liquid_control.envs.scene.season import SEASONS
 from liquid_control.evaluation.statistics import wilson_interval
 
@@ -66,6 +67,27 @@ def expert(episodes: int = 200, kind: str = "x2", rough: bool = False) -> None:
             f"{statistics.mean(slews):13.2f}  {f'failed: {failed}' if failed else ''}",
             flush=True,
         )
+
+
+def flight() -> None:
+    """Answers to a step of each axis, from hovering in calm air, held for 4 s."""
+    print("kind  step             rise to 90 %  overshoot  error after 4 s")
+    for kind in KINDS:
+        drone = Quadrotor.alone(kind)
+        for axis, (name, value) in enumerate(
+            (("vx", 2.0), ("vy", 2.0), ("vz", 1.0), ("yaw_rate", 1.0))
+        ):
+            drone.place(0.0, 0.0, 100.0, 0.0)
+            command, track = [0.0] * 4, []
+            command[axis] = value
+            for _ in range(4 * 240):
+                drone.step(tuple(command), 1 / 240)
+                track.append(getattr(drone.pose, name) / value)
+            rise = np.argmax(np.array(track) > 0.9) / 240
+            print(
+                f"{kind:5} {name:8} {value} {rise:15.2f} s "
+                f"{max(max(track) - 1, 0):11.1%} {track[-1] - 1:14.1%}"
+            )
 
 
 def speed(turns: int = 5, steps: int = 150) -> None:
@@ -176,4 +198,6 @@ def sheets(folder: tyro.conf.Positional[Path]) -> None:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"expert": expert, "speed": speed, "sheets": sheets})
+    tyro.extras.subcommand_cli_from_dict(
+        {"expert": expert, "flight": flight, "speed": speed, "sheets": sheets}
+    )

@@ -64,6 +64,12 @@ class Quadrotor:
         self.touched, self.impact = False, 0.0
         self.disturb(np.random.default_rng(0))
 
+    @classmethod
+    def alone(cls, kind: str) -> Quadrotor:
+        """A drone of a kind over empty ground, to try out how it flies."""
+        model = mujoco.MjModel.from_xml_path(str(KINDS[kind]))
+        return cls(model, mujoco.MjData(model))
+
     def disturb(
         self,
         rng: np.random.Generator,

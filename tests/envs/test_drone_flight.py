@@ -1,6 +1,5 @@
 """The flight controller and the physics below it, without a scene."""
 
-import mujoco
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,8 +15,7 @@ DRONES = {}
 def drone(kind) -> Quadrotor:
     """A drone high above the ground, in calm air."""
     if kind not in DRONES:
-        model = mujoco.MjModel.from_xml_path(str(KINDS[kind]))
-        DRONES[kind] = Quadrotor(model, mujoco.MjData(model))
+        DRONES[kind] = Quadrotor.alone(kind)
     DRONES[kind].disturb(np.random.default_rng(0))
     DRONES[kind].place(0.0, 0.0, 200.0, 0.4)
     return DRONES[kind]
