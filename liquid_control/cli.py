@@ -20,6 +20,10 @@ COMMANDS = {
     "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
     "record": ("liquid_control.rollout.record:record", "record a world's expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
+    "rl": (
+        "liquid_control.training.rl.command:rl",
+        "let a policy learn from its own driving",
+    ),
     "import": ("liquid_control.data.importers.command:import_", "turn recordings into bags"),
     "data info": ("liquid_control.data.data_commands:info", "say what bags hold"),
     "data view": ("liquid_control.data.data_commands:view", "draw bags as a contact sheet"),

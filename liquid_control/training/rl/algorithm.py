@@ -1,0 +1,52 @@
+"""RecurrentPPO with a learning rate for each part, and an actor that waits for its critic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.vec_env import VecEnv
+
+from liquid_control.errors import InputError
+from liquid_control.training.rl.actor_critic import CircuitActorCritic
+
+__all__ = ["CircuitPPO"]
+
+
+class CircuitPPO(RecurrentPPO):
+    """Proximal policy optimisation of a `CircuitActorCritic` (Schulman et al. 2017).
+
+    Args:
+        env: with observations as `CircuitActorCritic` takes them.
+        critic_warmup: steps in which the critic alone learns. An actor that comes from imitation
+            would be driven away from what it can do by a critic that knows nothing yet.
+        options: of `sb3_contrib.RecurrentPPO`; `policy_kwargs` are those of `CircuitActorCritic`,
+            and `learning_rate` is a factor on its rates, 1 by default.
+    """
+
+    def __init__(self, env: VecEnv, critic_warmup: int = 0, **options: Any) -> None:
+        self.critic_warmup = critic_warmup
+        super().__init__(CircuitActorCritic, env, **{"learning_rate": 1.0} | options)
+
+    def _update_learning_rate(self, optimizers: torch.optim.Optimizer) -> None:
+        factor = self.lr_schedule(self._current_progress_remaining)
+        waiting = self.num_timesteps <= self.critic_warmup
+        for group in optimizers.param_groups:
+            acts = group["name"] != "critic"
+            group["lr"] = 0.0 if waiting and acts else factor * group["rate"]
+            self.logger.record(f"train/{group['name']}_rate", group["lr"])
+
+    def train(self) -> None:
+        """Learn from the rollout.
+
+        Raises:
+            InputError: a parameter is no finite number any more.
+        """
+        super().train()
+        if not all(parameter.isfinite().all() for parameter in self.policy.parameters()):
+            raise InputError(
+                f"A parameter turned NaN or infinite in the update after {self.num_timesteps} "
+                "steps; lower the learning rates or the clip range and go on from the last "
+                "checkpoint."
+            )
