@@ -157,7 +157,7 @@ class Decoder:
             self._stores[typename] = self._store(self._topics[topic])
         try:
             return deserialize(typename, cdr, self._stores[typename])
-        except (SerdeError, struct.error, ValueError, IndexError) as error:
+        except (SerdeError, struct.error, ValueError, LookupError) as error:
             raise InputError(
                 f"A message on {topic} is no valid {typename} ({_one_line(error)}); the bag is "
                 "damaged: record it again or leave the topic out."
@@ -235,6 +235,8 @@ class _Whole:
         self._reader = Reader(path)
         self._reader.open()
         self._connections: list[Connection] = list(self._reader.connections)
+        if not all(isinstance(one.topic, str) for one in self._connections):
+            raise ReaderError("a topic has no name")
         self.topics = [
             Topic(
                 name=connection.topic,

@@ -124,8 +124,8 @@ def _plan(reader: BagReader, chosen: TopicMap, skipped: Counter[str]) -> _Plan:
             skipped["command that is not finite"] += 1
     if not labels:
         # A type that is not known says so here.
-        _, _, _, cdr = next(iter(reader.raw_messages({chosen.command})))
-        reader.decode(chosen.command, cdr)
+        for _, _, _, cdr in reader.raw_messages({chosen.command}):
+            reader.decode(chosen.command, cdr)
         raise InputError(f"{reader.path} holds no whole command on {chosen.command}.")
     stamps, label_of = np.array(frames, np.int64), np.full(len(frames), -1)
     readable = np.flatnonzero(whole)
