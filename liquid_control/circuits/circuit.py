@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from liquid_control.circuits import fused_sample
 from liquid_control.circuits.tracing import exporting, full_precision, traced
 
 __all__ = ["Circuit", "State"]
@@ -164,10 +163,9 @@ class Circuit(nn.Module):
             ValueError: as `forward`.
         """
         _require_tensor(input)
-        if fused_sample.applies():
-            after = self._step_compiled(input, state, elapsed)
-            if after is not None:
-                return after
+        after = self._step_compiled(input, state, elapsed)
+        if after is not None:
+            return after
         batched = input.dim() == 2
         if input.dim() not in (1, 2) or input.shape[-1] != self.inputs or 0 in input.shape[:-1]:
             raise ValueError(

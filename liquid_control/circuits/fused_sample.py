@@ -18,7 +18,7 @@ from liquid_control.circuits.fused_sequence import compiled, operations_unseen, 
 if TYPE_CHECKING:
     from liquid_control.circuits.circuit import Circuit, State
 
-__all__ = ["Sample", "applies", "sample"]
+__all__ = ["Sample", "sample"]
 
 LONGEST = 3e38  # [s], below the largest float32
 
@@ -38,13 +38,6 @@ class Sample(NamedTuple):
     """Tensors whose memory is used."""
 
 
-def applies() -> bool:
-    """Whether nobody wants gradients or to see the operations, and numba is there."""
-    return (
-        not torch.is_grad_enabled() and operations_unseen() and compiled("fused_lanes") is not None
-    )
-
-
 def sample(
     circuit: Circuit,
     input: Tensor,
@@ -54,9 +47,13 @@ def sample(
 ) -> Sample | None:
     """From the arguments of `Circuit.step`; None where one of them is not plain or does not fit.
 
+    None, too, where somebody wants gradients or to see the operations, or numba is missing.
+
     Args:
         outputs: how many the compiled code writes for a row.
     """
+    if torch.is_grad_enabled() or not operations_unseen():
+        return None
     shape, units = input.shape, circuit.state_sizes[0]
     rows = shape[:-1]
     if len(shape) not in (1, 2) or shape[-1] != circuit.inputs or 0 in rows or not plain(input):
@@ -72,6 +69,8 @@ def sample(
             return None
         number, times = 0.0, number.expand(rows).contiguous()
     elif not isinstance(number, int | float) or not 0 <= number < LONGEST:
+        return None
+    if compiled("fused_lanes") is None:
         return None
     # Numbers take half the time of a tuple.
     states, written = input.new_empty(*rows, units), input.new_empty(*rows, outputs)

@@ -11,7 +11,6 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
 from liquid_control.circuits import LTC, AutoNCP, CfC, load, save
-from liquid_control.circuits import fused_sample as compiled_step
 from liquid_control.circuits.fused_sequence import compiled, torch_operations
 
 pytestmark = pytest.mark.skipif(compiled("fused_lanes") is None, reason="needs numba")
@@ -341,6 +340,5 @@ def test_mixed_memory_dense_and_explicit_networks_step_by_operations():
             LTC(4, WIRING, solver="rk4"),
             CfC(4, WIRING, mode="pure"),
         ):
-            assert compiled_step.applies()
             assert other._step_compiled(torch.zeros(1, 4), None, 0.1) is None
             other.step(torch.zeros(1, 4), None, 0.1)

@@ -296,11 +296,15 @@ def test_transforms_precisions_and_kinds_beyond_it_take_the_torch_operations(ker
     assert kernel_calls == [4]
 
 
-def test_a_single_step_and_its_import_do_not_load_numba():
+def test_numba_is_not_loaded_by_the_import_nor_where_it_has_nothing_to_do():
     code = (
         "import sys, torch; from liquid_control.circuits import LTC, ncp\n"
         "circuit = LTC(ncp()); circuit.step(torch.rand(1, 32), None, 0.1)\n"
         "circuit(torch.rand(1, 2, 32), None, 0.1)\n"
+        "from liquid_control.circuits import LSTM, CfC\n"
+        "with torch.no_grad():\n"
+        "    for other in (LSTM(32, 4), CfC(32, 4), LTC(32, 4).double()):\n"
+        "        other.step(torch.rand(1, 32), None, 0.1)\n"
         "assert 'numba' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
