@@ -28,6 +28,8 @@ class CircuitPPO(RecurrentPPO):
     def __init__(self, env: VecEnv, critic_warmup: int = 0, **options: Any) -> None:
         self.critic_warmup = critic_warmup
         super().__init__(CircuitActorCritic, env, **{"learning_rate": 1.0} | options)
+        self._batch = 0
+        self.policy.optimizer.register_step_post_hook(self._check)
 
     def _update_learning_rate(self, optimizers: torch.optim.Optimizer) -> None:
         factor = self.lr_schedule(self._current_progress_remaining)
@@ -43,10 +45,14 @@ class CircuitPPO(RecurrentPPO):
         Raises:
             InputError: a parameter is no finite number any more.
         """
+        self._batch = 0
         super().train()
+
+    def _check(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        self._batch += 1
         if not all(parameter.isfinite().all() for parameter in self.policy.parameters()):
             raise InputError(
-                f"A parameter turned NaN or infinite in the update after {self.num_timesteps} "
-                "steps; lower the learning rates or the clip range and go on from the last "
-                "checkpoint."
+                f"A parameter turned NaN or infinite after {self.num_timesteps} decisions, in "
+                f"batch {self._batch} of the update; the last checkpoint is from before: lower the "
+                "learning rates or the clip range."
             )
