@@ -152,8 +152,8 @@ class BagWriter:
             self._closed = True
             self._file.abandon()
             raise InputError(
-                f"The bag {self.path} cannot be written on ({error.strerror}); what was recorded "
-                "until then stays readable, so make room and record again."
+                f"The bag {self.path} cannot be written on ({error.strerror}); make room and run "
+                "the same command again."
             ) from error
 
 

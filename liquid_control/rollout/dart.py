@@ -10,13 +10,11 @@ times a scale that stands for how much of this error the next robot will still m
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import gymnasium
 import numpy as np
 
 from liquid_control.rollout.episode import run_episode
-from liquid_control.rollout.pilots import ExpertPilot, Pilot, PolicyPilot
+from liquid_control.rollout.pilots import ExpertPilot, PolicyPilot
 
 __all__ = ["ErrorSum", "covariance", "episode_error"]
 
@@ -48,7 +46,6 @@ def episode_error(
     seed: int,
     options: dict | None = None,
     seconds: float | None = None,
-    disturb: Callable[[Pilot], Pilot] = lambda pilot: pilot,
 ) -> ErrorSum:
     """Frames of one episode of the expert, and the sum of the error's outer products over them.
 
@@ -58,10 +55,9 @@ def episode_error(
         seed: of the episode.
         options: for the world's `reset`.
         seconds: longest time [s].
-        disturb: adds noise to the expert, for a second round with the first round's noise.
     """
     shadow = _Shadow(policy)
-    run_episode(env, disturb(shadow), seed, options=options, seconds=seconds)
+    run_episode(env, shadow, seed, options=options, seconds=seconds)
     errors = np.array(shadow.errors)
     return len(errors), errors.T @ errors
 

@@ -103,7 +103,12 @@ def record(
         quality=quality,
     )
     robot = _loadable(dart_model)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {output} cannot be made ({error.strerror}); give another one."
+        ) from error
     if robot:
         settings = _with_noise(settings, robot, dart_scale, dart_episodes, output, workers)
     jobs = [

@@ -10,6 +10,8 @@ import pytest
 
 from liquid_control.data import messages
 from liquid_control.data.bag import BagWriter
+from liquid_control.data.info import survey
+from liquid_control.data.view import draw
 
 PERIOD_NS = 33_333_333
 
@@ -43,6 +45,22 @@ def make_drive_bag() -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Callable[[Path, int], None]:
+    """look(bag, frames): `data info` and `data view` find so many labels, and can draw them."""
+
+    def look(bag: Path, frames: int) -> None:
+        found = survey(bag)
+        assert len(found.commands["/expert/command"].values) == frames
+        assert not found.recovered
+        picture = tmp_path / "look.png"
+        draw([bag], picture, frames=3)
+        assert picture.stat().st_size > 10_000
+        picture.unlink()
+
+    return look
 
 
 @pytest.fixture

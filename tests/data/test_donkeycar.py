@@ -55,9 +55,10 @@ def test_only_what_a_person_drove_and_kept_is_imported(tmp_path: Path, make_tub:
     assert (drive.stamps // 1_000_000 - 1_668_220_932_000).tolist() == [50, 200, 400]
 
 
-def test_images_are_stored_as_they_are(tmp_path: Path, make_tub: Callable) -> None:
+def test_images_are_stored_as_they_are(tmp_path: Path, make_tub: Callable, look: Callable) -> None:
     tub = make_tub(tmp_path / "tub", [{}])
     import_donkeycar(tub, tmp_path / "bag")
+    look(tmp_path / "bag", 1)
     with BagReader(tmp_path / "bag") as bag:
         ((_, stamp_ns, message),) = bag.messages(["/camera/image_raw/compressed"])
     assert bytes(message.data) == (tub / "images" / "whole.jpg").read_bytes()

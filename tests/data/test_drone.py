@@ -1,5 +1,6 @@
 """Folders of drone runs become one bag with a session for each."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ def make_run(folder: Path, count: int, header: str = "vx,vy,vz,omega_z", first: 
     return folder
 
 
-def test_every_run_below_a_folder_is_a_session(tmp_path: Path) -> None:
+def test_every_run_below_a_folder_is_a_session(tmp_path: Path, look: Callable) -> None:
     make_run(tmp_path / "runs" / "1628106140.64", 4)
     # As pandas writes a table: with a nameless first column.
     make_run(tmp_path / "runs" / "1628106200.12", 3, ",vx,vy,vz,omega_z", "{index},")
@@ -30,6 +31,7 @@ def test_every_run_below_a_folder_is_a_session(tmp_path: Path) -> None:
     assert report.sessions.tolist() == [1, 1, 1, 1, 2, 2, 2]
     assert report.rate_hz == pytest.approx(5)
     assert "made up at 5 Hz" in report.notes[0]
+    look(tmp_path / "bag", 7)
     drive = load_drive(tmp_path / "bag", outputs=["vx", "vy", "vz", "yaw_rate"])
     assert drive.labels[:, 0].tolist() == [0, 1, 2, 3, 0, 1, 2]
     assert drive.labels[0].tolist() == pytest.approx([0, 0.5, -0.25, 0.1])

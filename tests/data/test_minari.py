@@ -1,6 +1,7 @@
 """Minari datasets on this disk become bags, with images or without."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,13 +65,16 @@ def make_dataset(
     return folder / "toy" / "test-v0"
 
 
-def test_images_and_vectors_of_a_dataset_are_kept(tmp_path: Path, monkeypatch) -> None:
+def test_images_and_vectors_of_a_dataset_are_kept(
+    tmp_path: Path, monkeypatch, look: Callable
+) -> None:
     space = spaces.Dict({"camera": IMAGE, "speed": VECTOR})
     source = make_dataset(tmp_path / "sets", monkeypatch, space, STEER)
     names = ("curvature", "speed")
     report = import_minari(source, tmp_path / "bag", rate=25, outputs=names, progress=False)
     assert (report.frames, report.skipped, report.names) == (8, {}, names)
     assert report.sessions.tolist() == [1] * 4 + [2] * 4
+    look(tmp_path / "bag", 8)
     assert report.rate_hz == pytest.approx(25)
     episode = next(minari.MinariDataset(source / "data").iterate_episodes([1]))
     drive = load_drive(tmp_path / "bag", outputs=names)
@@ -84,11 +88,14 @@ def test_images_and_vectors_of_a_dataset_are_kept(tmp_path: Path, monkeypatch) -
     assert states[7] == {"reward": 0.5, "terminated": 1.0, "truncated": 0.0}
 
 
-def test_a_dataset_without_images_has_no_camera(tmp_path: Path, monkeypatch) -> None:
+def test_a_dataset_without_images_has_no_camera(
+    tmp_path: Path, monkeypatch, look: Callable
+) -> None:
     source = make_dataset(tmp_path / "sets", monkeypatch, VECTOR, CHOICE)
     report = import_minari(source, tmp_path / "bag", rate=10, progress=False)
     assert report.names == ("action_0",)
     assert "no camera" in report.notes[1]
+    look(tmp_path / "bag", 8)
     assert set(report.commands[:, 0]) <= {0, 1, 2, 3}
     with BagReader(tmp_path / "bag") as bag:
         assert "/camera/image_raw/compressed" not in bag.topics

@@ -147,7 +147,7 @@ def test_commands_of_every_kind_become_labels(
 
 
 def test_a_sqlite_bag_that_does_not_describe_its_types_is_read(
-    tmp_path: Path, make_robot_bag: Callable
+    tmp_path: Path, make_robot_bag: Callable, look: Callable
 ) -> None:
     source = make_robot_bag(tmp_path / "robot", StoragePlugin.SQLITE3, ackermann)
     with sqlite3.connect(source / "robot.db3") as database:
@@ -155,6 +155,7 @@ def test_a_sqlite_bag_that_does_not_describe_its_types_is_read(
     report = import_rosbag(source, tmp_path / "bag", topic_map(tmp_path), progress=False)
     assert report.names == ("speed", "wheel_angle")
     assert report.frames == 20
+    look(tmp_path / "bag", 20)
 
 
 def test_frames_are_thinned_and_other_topics_come_along(

@@ -41,12 +41,13 @@ def make_log() -> Callable[..., Path]:
 
 @pytest.mark.parametrize(("header", "prefix"), [(False, "IMG/"), (True, "IMG/"), (False, WINDOWS)])
 def test_left_is_positive_and_times_come_from_the_names(
-    tmp_path: Path, make_log: Callable, header: bool, prefix: str
+    tmp_path: Path, make_log: Callable, look: Callable, header: bool, prefix: str
 ) -> None:
     log = make_log(tmp_path / "log", [{}, {"steering": -1}, {"brake": 0.75}], header, prefix)
     report = import_udacity(log, tmp_path / "bag", progress=False)
     assert (report.frames, report.skipped) == (3, {})
     assert report.rate_hz == pytest.approx(10)
+    look(tmp_path / "bag", 3)
     drive = load_drive(tmp_path / "bag", outputs=["steering", "throttle", "brake"])
     expected = [[-0.25, 0.5, 0], [1, 0.5, 0], [-0.25, 0.5, 0.75]]
     assert drive.labels == pytest.approx(np.array(expected))

@@ -105,6 +105,12 @@ def test_what_the_world_refuses_is_refused_before_anything_is_written(tmp_path: 
     assert not (tmp_path / "bags").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be made"):
+        record(WORLD, tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"quality": 0}, {"seconds": 0.0}, {"episodes": 0}, {"dart_scale": -1.0}, {"workers": 0}],
@@ -224,6 +230,36 @@ def test_ctrl_c_keeps_what_was_recorded_and_the_same_command_goes_on(
     assert content(bags / "000000") == before
 
 
+@pytest.mark.slow
+def test_workers_of_a_killed_recording_close_their_bags_and_end(tmp_path: Path) -> None:
+    options = ["--seconds", "300", "--option", "goal=1e9", "--workers", "2"]
+    with subprocess.Popen(
+        [*COMMAND_LINE, str(tmp_path), "--episodes", "1000", *options],
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    ) as recorder:
+        until = time.monotonic() + 100
+        while len(_growing(tmp_path)) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        listed = Path(f"/proc/{recorder.pid}/task/{recorder.pid}/children").read_text()
+        recorder.kill()
+    while any(_runs(int(child)) for child in listed.split()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    for partial in tmp_path.glob(".*.partial"):
+        with BagReader(partial) as bag:
+            assert not bag.recovered
+
+
+def _runs(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def _growing(bags: Path) -> list[Path]:
     """Unfinished bags that hold something."""
     found = bags.glob(".*.partial")
@@ -245,7 +281,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     said = done.stderr.splitlines()[-1]
-    assert "cannot be written on (File too large); what was recorded until then" in said
+    assert "cannot be written on (File too large); make room and run the same command" in said
     assert content(tmp_path / "000000") == before
     (partial,) = tmp_path.glob(".*.partial")
     with BagReader(partial) as begun:

@@ -65,6 +65,42 @@ def test_a_disturbed_expert_leaves_the_middle_and_comes_back():
     assert episode.distance > 300
 
 
+def test_an_episode_that_ends_in_success_is_no_crash():
+    env = make_world("fake_world:liquid_control/Fake-v0")
+    reached = run_episode(env, ExpertPilot(), 0)
+    assert (reached.success, reached.crashed) == (1.0, False)
+    assert np.isnan(reached.lateral_error)
+    # At 1 m/s to the side it meets the wall.
+    away = run_episode(env, Constant([0.0, 1.0, 0.0]), 0)
+    assert (away.success, away.crashed) == (0.0, True)
+    early = run_episode(env, ExpertPilot(), 0, seconds=1.0)
+    assert (early.success, early.crashed, early.seconds) == (0.0, False, 1.0)
+
+
+def test_a_world_without_a_goal_has_no_success():
+    assert run_episode(short_world(), ExpertPilot(), 0).success is None
+
+
+class Constant:
+    """A pilot that always does the same."""
+
+    def __init__(self, action):
+        self._action = np.array(action, np.float32)
+
+    def reset(self, env, seed):
+        pass
+
+    def act(self, env, frame, elapsed):
+        return self._action
+
+
+def test_a_world_that_does_not_say_what_its_actions_mean_is_refused():
+    with pytest.raises(InputError, match="does not say what its actions mean"):
+        make_world("gymnasium:CartPole-v1")
+    with pytest.raises(InputError, match=r"'no_such_module' .* cannot be imported"):
+        make_world("no_such_module:Some-v0")
+
+
 def test_a_policy_for_another_robot_is_refused():
     pilot = PolicyPilot(Policy(CommandSpec((STEERING,))))
     with pytest.raises(InputError, match="steering has no place"):

@@ -2,8 +2,8 @@
 
 A run is a folder of images 000000.png, 000001.png, ... and data_out.csv, whose row k belongs to
 image k: vx, vy, vz [m/s] and the yaw rate omega_z [rad/s] in the body's frame (their
-preprocess/process_data.py turns the log's world frame into it). The images are the camera's, and
-neither they nor the rows hold a time.
+preprocess/process_data.py turns the log's world frame into it). Neither images nor rows hold a
+time, and images are taken as they are, in the colours that they were saved with.
 """
 
 from __future__ import annotations
