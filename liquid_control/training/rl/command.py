@@ -151,7 +151,7 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
     convolves = bool(recipe.head_rate)
     device = "cuda" if convolves and torch.cuda.is_available() else "cpu"
     policy.to(device)
-    schedule = (lambda left: left) if recipe.decay else (lambda left: 1.0)
+    schedule = (lambda left: 0.1 + 0.9 * left) if recipe.decay else (lambda left: 1.0)
     return CircuitPPO(
         worlds,
         critic_warmup=recipe.critic_warmup,

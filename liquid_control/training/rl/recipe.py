@@ -50,7 +50,7 @@ class RLRecipe:
         critic_rate: of the critic.
         critic_warmup: decisions in which the critic alone learns.
         critic_layers: sizes of the critic's hidden layers.
-        decay: whether learning rates and clip range fall linearly to 0.
+        decay: whether learning rates and clip range fall linearly to a tenth.
         evaluate_every: decisions between two evaluations; the model is kept where it is best.
         evaluations: episodes of an evaluation, without noise, always the same.
         evaluation_seed: of the first of them.
@@ -146,7 +146,8 @@ def read_rl_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> R
             f"No recipe {path} ({error}); give a YAML file such as config/rl_driving.yaml."
         ) from error
     except YAMLError as error:
-        raise InputError(f"The recipe {path} is not valid YAML: {error}; mend it.") from error
+        said = " ".join(str(error).split())
+        raise InputError(f"The recipe {path} is not valid YAML: {said}; mend it.") from error
     if not isinstance(content, dict):
         raise InputError(f"The recipe {path} must hold `key: value` lines, got {content!r}.")
     known = [item.name for item in fields(RLRecipe)]
