@@ -149,6 +149,39 @@ def forward(
                     states[first + lane, time, i] = x[i, lane]
 
 
+@njit(**OPTIONS)
+def _add_currents_of_row(values, pairs, synapses, work, pull, conductance):
+    """As `_add_currents` for a single row of the batch: LANES synapses in a vector."""
+    count = pairs.shape[1]
+    flat = work.reshape(-1)
+    for k in range(count):
+        flat[k] = synapses[0, k] * values[pairs[0, k]] + synapses[1, k]
+    for row in range(-(-count // LANES)):
+        store(work, row, logistic(load(work, row)))
+    for k in range(count):
+        pull[pairs[1, k]] += synapses[2, k] * flat[k]
+        conductance[pairs[1, k]] += synapses[3, k] * flat[k]
+
+
+@njit(**OPTIONS)
+def _forward_of_row(
+    inputs, state, elapsed, unfolds, sensory_pairs, pairs, sensory, synapses, neurons, after
+):
+    """As `forward` for one sample of one row: inputs (inputs,), state and `after` (units,)."""
+    work = vectors(-(-max(sensory_pairs.shape[1], pairs.shape[1]) // LANES))
+    rates = elapsed / float32(unfolds) * neurons[2]
+    leak, base = neurons[0].copy(), neurons[1].copy()
+    _add_currents_of_row(inputs, sensory_pairs, sensory, work, leak, base)
+    pull, conductance = np.empty_like(leak), np.empty_like(base)
+    after[:] = state
+    for _ in range(unfolds):
+        pull[:] = leak
+        conductance[:] = base
+        _add_currents_of_row(after, pairs, synapses, work, pull, conductance)
+        for i in range(after.size):
+            after[i] = (after[i] + rates[i] * pull[i]) / (ONE + rates[i] * conductance[i])
+
+
 @kept
 def step(
     inputs_at,
@@ -184,18 +217,12 @@ def step(
     if not good:
         return False
     states = floats_at(states_at, (batch, 1, units))
-    forward(
-        floats_at(inputs_at, (batch, 1, inputs)),
-        state_of(state_at, (batch, 1, units)),
-        times,
-        unfolds,
-        sensory_pairs,
-        pairs,
-        sensory,
-        synapses,
-        neurons,
-        states,
-    )
+    given, before = floats_at(inputs_at, (batch, 1, inputs)), state_of(state_at, (batch, 1, units))
+    solver = (sensory_pairs, pairs, sensory, synapses, neurons)
+    if batch == 1:
+        _forward_of_row(given[0, 0], before[0, 0], times[0, 0], unfolds, *solver, states[0, 0])
+    else:
+        forward(given, before, times, unfolds, *solver, states)
     outputs = floats_at(outputs_at, (batch, motor))
     for row in range(batch):
         for index in range(motor):

@@ -113,16 +113,18 @@ def test_the_fused_solver_keeps_its_bounds_for_any_input_state_and_elapsed_time(
     low, high, tolerance = bounds(network, start)
     with torch.no_grad():
         _, state = network(inputs, start, elapsed)  # by a fused kernel, where numba is installed
-        stepped = start
+        stepped, alone = start, start[:1]
         for time in range(4):
             _, stepped = network.step(inputs[:, time], stepped, elapsed)
+            _, alone = network.step(inputs[:1, time], alone, elapsed)
         constants = network.time_constants(inputs[:, -1], state)
         incoming = sum(each.weight @ each.target for each in (network.sensory, network.recurrent))
         slowest = network.capacitance / network.leak_conductance
         fastest = network.capacitance / (network.leak_conductance + incoming)
-    for reached in (state, stepped):
-        assert (reached >= low - tolerance).all()
-        assert (reached <= high + tolerance).all()
+    for reached in (state, stepped, alone):
+        rows = slice(len(reached))
+        assert (reached >= (low - tolerance)[rows]).all()
+        assert (reached <= (high + tolerance)[rows]).all()
     assert (constants <= slowest * (1 + 1e-5)).all()
     assert (constants >= fastest * (1 - 1e-5)).all()
 
