@@ -57,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         import tyro
 
         command = getattr(importlib.import_module(module), function)
+        # What a file holds can be the defaults of its command's options (a training recipe).
+        if for_arguments := getattr(command, "for_arguments", None):
+            command = for_arguments(rest)
         return int(tyro.cli(command, args=rest, prog=f"liquid-control {name}") or 0)
     except InputError as error:
         print(f"liquid-control: {error}", file=sys.stderr)

@@ -1,67 +1,110 @@
-"""Windows of frames with varied noise, light, shadows and side, by the camera room's functions."""
+"""Windows of frames varied in noise, light, shadows, colour, side and place, by the camera room.
+
+What is drawn depends on seed, epoch and window alone, not on what was drawn before.
+"""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
-from liquid_control.camera import gamma, gaussian, shadow_band
-from liquid_control.training.recipe import Augmentation
+from liquid_control.camera import (
+    Viewpoint,
+    cut_out,
+    gamma,
+    gaussian,
+    intrinsics,
+    recolour,
+    shadow_band,
+)
+from liquid_control.training.recipe import Augmentation, Recipe
 
-__all__ = ["Augmented", "augment"]
+__all__ = ["Augmenter"]
 
-
-class Augmented(Dataset):
-    """A data set of windows, varied anew in every epoch; what is drawn depends on no earlier draw.
-
-    Args:
-        windows: items with `frames` (time, rows, columns, 3) uint8 and `labels` (time, outputs).
-        settings: how much.
-        seed: of the draws.
-
-    Attributes:
-        epoch: to be set before each epoch.
-    """
-
-    def __init__(self, windows: Dataset, settings: Augmentation, seed: int) -> None:
-        self.windows, self.settings, self.seed, self.epoch = windows, settings, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, item: int) -> dict[str, Tensor]:
-        window = self.windows[item]
-        rng = np.random.default_rng([self.seed, self.epoch, item])
-        frames, sign = augment(window["frames"].numpy(), self.settings, rng)
-        labels = window["labels"].clone()
-        labels[:, 0] *= sign
-        return {**window, "frames": torch.from_numpy(frames), "labels": labels}
+# What turns its sign in a mirror.
+LATERAL = ("curvature", "steering", "vy", "yaw_rate")
 
 
-def augment(
-    frames: np.ndarray, settings: Augmentation, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    """A varied window; one draw holds for all its frames, noise for each pixel.
+class Augmenter:
+    """Varies windows; one draw holds for all frames of a window, noise for each pixel.
 
-    Brightness and contrast need no variation: the vision head standardises every frame.
+    Every variation but the mirror and the colours meets half of the windows: the other half is what
+    the camera mostly sees. Brightness and contrast need none: the vision head standardises every
+    frame.
 
     Args:
-        frames: (time, rows, columns, 3) uint8 RGB.
-
-    Returns:
-        Frames, uint8, and the sign of the first (lateral) label: -1 if the window is mirrored.
+        recipe: augmentation, outputs, camera and seed count.
     """
-    mirrored = rng.random() < settings.mirror
-    if mirrored:
-        frames = np.ascontiguousarray(frames[:, :, ::-1])
-    if settings.gamma:
-        frames = gamma(frames, (1 + settings.gamma) ** rng.uniform(-1, 1))
-    if settings.shadow and rng.random() < 0.5:
-        share, angle = rng.uniform(0, settings.shadow), rng.uniform(0, np.pi)
-        frames = shadow_band(frames, share, angle, rng.uniform(-1, 1), rng.uniform(0.05, 0.35))
-    # Half of the windows stay clean: that is what the camera mostly sees.
-    if settings.noise and rng.random() < 0.5:
-        frames = gaussian(frames, rng.uniform(0, settings.noise) ** 2, rng)
-    return frames, -1.0 if mirrored else 1.0
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.settings, self.seed = recipe.augmentation, recipe.seed
+        self.outputs = recipe.outputs
+        self._viewpoint: Viewpoint | None = None
+
+    def __call__(
+        self, frames: np.ndarray, labels: np.ndarray, epoch: int, group: int, item: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A varied window.
+
+        Args:
+            frames: (time, rows, columns, 3) uint8 RGB.
+            labels: (time, outputs) float32.
+            epoch: of the training.
+            group: windows of one group are varied alike.
+            item: the window, for its noise.
+
+        Returns:
+            Frames and labels of the same shapes; the given ones where nothing changes.
+        """
+        settings = self.settings
+        rng = np.random.default_rng([self.seed, epoch, group, 0])
+        frames, labels = self._move(frames, labels, settings, rng)
+        if rng.random() < settings.mirror:
+            frames = np.ascontiguousarray(frames[:, :, ::-1])
+            signs = [-1.0 if name in LATERAL else 1.0 for name in self.outputs]
+            labels = labels * np.array(signs, np.float32)
+        if settings.season:
+            hue, saturation, warmth = settings.season * rng.uniform(-1, 1, 3)
+            frames = recolour(frames, hue, 1 + saturation, warmth)
+        if settings.gamma:
+            frames = gamma(frames, (1 + settings.gamma) ** rng.uniform(-1, 1))
+        if settings.shadow and rng.random() < 0.5:
+            share, angle = rng.uniform(0, settings.shadow), rng.uniform(0, np.pi)
+            frames = shadow_band(frames, share, angle, rng.uniform(-1, 1), rng.uniform(0.05, 0.35))
+        if settings.cut_out and rng.random() < 0.5:
+            rows, columns = frames.shape[1:3]
+            high, wide = (rng.uniform(0, settings.cut_out, 2) * (rows, columns)).astype(int)
+            top, left = rng.integers(rows - high + 1), rng.integers(columns - wide + 1)
+            frames = cut_out(frames, top, left, high, wide, int(rng.integers(256)))
+        if settings.noise and rng.random() < 0.5:
+            variance = rng.uniform(0, settings.noise) ** 2
+            frames = gaussian(frames, variance, np.random.default_rng([self.seed, epoch, item, 1]))
+        return frames, labels
+
+    def _move(
+        self,
+        frames: np.ndarray,
+        labels: np.ndarray,
+        settings: Augmentation,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The window as from beside and turned, its curvature leading back.
+
+        Along an arc of curvature k the way lies k d^2 / 2 to the side at the distance d. Seen from
+        `left` beside and `yaw` turned that is k d^2 / 2 - left - yaw d, so the arc that meets it
+        has the curvature k - 2 (left + yaw d) / d^2 (small angles; as the recoveries of Bojarski
+        et al., "End to End Learning for Self-Driving Cars", 2016).
+        """
+        if not (settings.shift or settings.yaw) or rng.random() < 0.5:
+            return frames, labels
+        left, yaw = rng.uniform(-1, 1, 2) * (settings.shift, settings.yaw)
+        if self._viewpoint is None:
+            rows, columns = frames.shape[1:3]
+            camera = intrinsics(columns, rows, math.radians(settings.camera_fovy))
+            pitch = math.radians(settings.camera_pitch)
+            self._viewpoint = Viewpoint(camera, pitch, settings.camera_height)
+        distance = settings.recovery
+        labels = labels.copy()
+        labels[:, self.outputs.index("curvature")] -= 2 * (left + yaw * distance) / distance**2
+        return self._viewpoint.apply(frames, left, yaw), labels

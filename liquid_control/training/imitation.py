@@ -2,140 +2,306 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+import logging
 import time
 import warnings
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+import tyro
+from lightning.pytorch.callbacks import (
+    LearningRateMonitor,
+    ModelCheckpoint,
+    Timer,
+    TQDMProgressBar,
+)
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import ConcatDataset, DataLoader
 
 from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
-from liquid_control.data.sequences import SequenceDataset
+from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
-from liquid_control.training.augment import Augmented
+from liquid_control.training import curves
+from liquid_control.training.batches import Windows, validation_loader
+from liquid_control.training.closed_loop import ClosedLoopScore
 from liquid_control.training.module import Imitation
+from liquid_control.training.networks import make_policy
 from liquid_control.training.recipe import Recipe, check, read_recipe
 from liquid_control.training.split import split_by_time
 
-__all__ = ["fit", "train"]
+__all__ = ["Machine", "fit", "train"]
+
+# What may change between an interruption and going on, as it changes no number.
+FREE = ("minutes", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on; the same recipe gives the same steps on any number of processes.
+
+    Args:
+        devices: processes, one for each GPU; on a CPU any number. 0 takes every GPU, or one CPU
+            process.
+        nodes: machines; start the same command on each, as Lightning describes.
+        accelerator: auto, cpu or gpu.
+        loaders: processes that load and vary batches; worth it beside a GPU.
+        threads: of torch in each process; 0 leaves the choice to it.
+    """
+
+    devices: int = 0
+    nodes: int = 1
+    accelerator: str = "auto"
+    loaders: int = 0
+    threads: int = 0
 
 
 def train(
     recipe: Path,
     /,
-    data: tuple[str, ...] = (),
+    settings: Annotated[Recipe, tyro.conf.arg(name="")],
+    machine: Annotated[Machine, tyro.conf.arg(name="")],
     output: Path | None = None,
     init: str | None = None,
-    epochs: int | None = None,
-    seed: int | None = None,
-    threads: int = 0,
 ) -> int:
     """Train a policy from bags; run the same command again to go on after an interruption.
 
-    Writes `model.safetensors`, `config.json` and `training.json` (losses, open-loop figures of the
-    test part, time) into the output folder, and checkpoints and logs into `checkpoints/<model>`.
+    Writes `model.safetensors`, `config.json`, `training.json` (losses, scores of the closed loop,
+    open-loop figures of the test part, time) and `learning_curve.png` into the output folder, and
+    checkpoints and logs (TensorBoard, CSV) into `checkpoints/<model>`.
 
     Args:
         recipe: YAML file, config/driving.yaml.
-        data: bags or folders of bags instead of the recipe's.
+        settings: of the recipe, each of which can be given here instead.
+        machine: what it runs on.
         output: folder of the model instead of models/<model>.
         init: start from the weights of this model.
-        epochs: instead of the recipe's.
-        seed: instead of the recipe's.
-        threads: CPU threads for torch; 0 leaves the choice to it.
     """
-    settings = read_recipe(recipe)
-    changes = {"data": data or settings.data, "epochs": epochs, "seed": seed}
-    settings = replace(settings, **{k: v for k, v in changes.items() if v is not None})
-    if threads:
-        torch.set_num_threads(threads)
     output = output or models.share() / "models" / settings.model
-    fit(check(settings, str(recipe)), output, models.find(init) if init else None)
+    where = f"{recipe} with the command line's options"
+    fit(check(settings, where), output, models.find(init) if init else None, machine=machine)
     return 0
 
 
-def fit(recipe: Recipe, output: Path, init: Path | None = None) -> Policy:
-    """Train as `recipe` says and write the model into `output`.
+def for_arguments(arguments: Sequence[str]) -> Callable[..., int]:
+    """`train` with the recipe that these arguments name as the defaults of its settings.
 
     Raises:
-        InputError: no data, or data that do not hold the wanted outputs.
+        InputError: the recipe is refused.
     """
+    named = bool(arguments) and not arguments[0].startswith("-")
+    settings = read_recipe(arguments[0]) if named else Recipe(data=("data",), model="name")
+    defaults = {"settings": settings, "machine": Machine()}
+    signature = inspect.signature(train, eval_str=True)
+    parameters = [
+        each.replace(default=defaults.get(each.name, each.default))
+        for each in signature.parameters.values()
+    ]
+
+    @functools.wraps(train)
+    def command(*args, **kwargs) -> int:
+        return train(*args, **{**defaults, **kwargs})
+
+    command.__signature__ = signature.replace(parameters=parameters)
+    return command
+
+
+train.for_arguments = for_arguments
+
+
+def fit(
+    recipe: Recipe,
+    output: Path,
+    init: Path | None = None,
+    *,
+    work: Path | None = None,
+    machine: Machine | None = None,
+) -> Policy:
+    """Train as `recipe` says and write the model into `output`.
+
+    Args:
+        recipe: what to train, and how.
+        output: folder of the model.
+        init: a model to start from.
+        work: folder for checkpoints and logs; `checkpoints/<name of output>` by default. A
+            training that was interrupted there goes on.
+        machine: what it runs on.
+
+    Raises:
+        InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
+            of another training, or a loss that is not finite.
+    """
+    machine = machine or Machine()
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    work = work or Path("checkpoints") / output.name
     drives = load_drives(recipe.data, recipe.camera, recipe.outputs)
-    training, validation, test = split_by_time(drives, recipe.validation, recipe.test)
+    parts = split_by_time(drives, recipe.validation, recipe.test)
     lightning.seed_everything(recipe.seed, verbose=False)
-    policy = Policy.load(init) if init else Policy(recipe.spec, recipe.camera)
-    policy.train()
-    batches = _loader(training, recipe, shuffle=True)
-    module = Imitation(policy, recipe, steps=recipe.epochs * len(batches))
-    work = Path("checkpoints") / output.name
-    trainer = _trainer(recipe, work)
-    last = work / "last.ckpt"
+    policy = Policy.load(init) if init else make_policy(recipe.circuit, recipe.spec, recipe.camera)
+    if policy.spec.names != recipe.outputs:
+        raise InputError(
+            f"{init} gives {', '.join(policy.spec.names)}, the recipe wants "
+            f"{', '.join(recipe.outputs)}; start from another model."
+        )
+    windows = Windows(parts[0], recipe, varied=True)
+    facts = {"frames": [sum(map(len, part)) for part in parts], "init": str(init), **_plain(recipe)}
+    module = Imitation(policy.train(), recipe, windows, facts, machine.loaders)
+    last = _checkpoint(work, facts)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    loop = ClosedLoopScore(recipe.closed_loop, work) if recipe.closed_loop.world else None
+    speed = _Speed()
+    trainer = _trainer(recipe, machine, work, [speed, *([loop] if loop else [])])
+    _announce(trainer, drives, parts, windows, last)
     started = time.perf_counter()
     with warnings.catch_warnings():
         # Frames come from memory-mapped files: loader processes would only copy them twice.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*is smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        warnings.filterwarnings("ignore", ".*but have no `val_dataloader`.*")
+        # The averaged policy never trains.
+        warnings.filterwarnings("ignore", ".*module.s. in eval mode.*")
         trainer.fit(
             module,
-            batches,
-            _loader(validation, recipe, shuffle=False) if validation else None,
-            ckpt_path=str(last) if last.is_file() else None,
+            val_dataloaders=validation_loader(parts[1], recipe) if parts[1] else None,
+            ckpt_path=str(last) if last else None,
             weights_only=True,
         )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    policy.eval()
-    results = {
-        "recipe": recipe.model,
-        "frames": {
-            "training": sum(map(len, training)),
-            "validation": sum(map(len, validation)),
-            "test": sum(map(len, test)),
-        },
-        "windows": len(batches.dataset),
-        "steps": trainer.global_step,
-        "minutes": round((time.perf_counter() - started) / 60, 2),
-        "losses": {name: float(value) for name, value in trainer.callback_metrics.items()},
-        "test": open_loop(policy, test).summary if test else None,
-    }
-    policy.save(output, extra={"trained_on": list(recipe.data), "seed": recipe.seed})
-    replace_file(output / "training.json", json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results, indent=1))
-    return policy
+    best = Policy.load(loop.best) if loop else module.best.eval().cpu()
+    if trainer.is_global_zero:
+        results = {
+            "recipe": recipe.model,
+            "frames": dict(zip(("training", "validation", "test"), facts["frames"], strict=True)),
+            "windows": len(windows),
+            "steps": trainer.global_step,
+            "minutes": round((time.perf_counter() - started) / 60, 2),
+            "frames_per_second": round(speed.mean, 1),
+            "losses": {
+                name: float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("losses/")
+            },
+            "closed_loop": loop.history if loop else None,
+            "test": open_loop(best, parts[2]).summary if parts[2] else None,
+        }
+        _write(best, results, recipe, output, work)
+    return best
 
 
-def _loader(drives: list[Drive], recipe: Recipe, shuffle: bool) -> DataLoader:
-    sets = [
-        SequenceDataset(drives, recipe.length, recipe.shift, stride=stride)
-        for stride in recipe.strides
-    ]
-    windows = ConcatDataset(sets)
-    if shuffle:
-        windows = Augmented(windows, recipe.augmentation, recipe.seed)
-    return DataLoader(windows, recipe.batch, shuffle=shuffle, drop_last=shuffle)
+class _Speed(lightning.Callback):
+    """Frames per second of the training alone, without drives and validation."""
+
+    def __init__(self) -> None:
+        self.frames, self.seconds = 0, 0.0
+
+    @property
+    def mean(self) -> float:
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.frames += batch["elapsed"].numel() * trainer.world_size
+        self.seconds += time.perf_counter() - self._started
+        pl_module.log("frames_per_second", self.mean, prog_bar=True)
 
 
-def _trainer(recipe: Recipe, work: Path) -> lightning.Trainer:
+def _trainer(
+    recipe: Recipe, machine: Machine, work: Path, callbacks: list[lightning.Callback]
+) -> lightning.Trainer:
     work.mkdir(parents=True, exist_ok=True)
+    several = machine.devices > 1 or machine.nodes > 1
+    if recipe.minutes:
+        callbacks.append(Timer(timedelta(minutes=recipe.minutes), interval="step", verbose=False))
     return lightning.Trainer(
         max_epochs=recipe.epochs,
+        accelerator=machine.accelerator,
+        devices=machine.devices or "auto",
+        num_nodes=machine.nodes,
+        strategy="ddp" if several else "auto",
+        # Batches are divided by `Order`, which knows the processes.
+        use_distributed_sampler=False,
         precision=recipe.precision,
         gradient_clip_val=recipe.clip,
         log_every_n_steps=10,
         default_root_dir=work,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        logger=[TensorBoardLogger(work, "tensorboard", ""), CSVLogger(work, "csv", "")],
+        logger=[TensorBoardLogger(work, "tensorboard", ""), CSVLogger(work, "csv")],
         callbacks=[
-            ModelCheckpoint(work, save_last=True, save_top_k=0, every_n_train_steps=200),
+            *callbacks,
             LearningRateMonitor("step"),
             TQDMProgressBar(refresh_rate=10),
+            ModelCheckpoint(
+                work,
+                save_last=True,
+                save_top_k=0,
+                every_n_train_steps=recipe.checkpoint,
+                enable_version_counter=False,
+            ),
         ],
     )
+
+
+def _plain(recipe: Recipe) -> dict:
+    """The recipe as JSON gives it back."""
+    settings = json.loads(json.dumps(recipe.to_dict()))
+    return {name: value for name, value in settings.items() if name not in FREE}
+
+
+def _checkpoint(work: Path, facts: dict) -> Path | None:
+    """The checkpoint to go on from, if there is one.
+
+    Raises:
+        InputError: it is of another training, or cannot be read.
+    """
+    last = work / "last.ckpt"
+    if not last.is_file():
+        return None
+    try:
+        before = json.loads(torch.load(last, map_location="cpu", weights_only=True)["training"])
+    except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
+        raise InputError(
+            f"The checkpoint {last} cannot be read ({type(error).__name__}); remove {work} and "
+            "begin again."
+        ) from error
+    if changed := sorted(name for name in facts if before.get(name) != facts[name]):
+        raise InputError(
+            f"{work} holds a training with another {', '.join(changed)}; remove it, or give "
+            "another --output."
+        )
+    return last
+
+
+def _announce(trainer, drives: list[Drive], parts, windows: Windows, last: Path | None) -> None:
+    if not trainer.is_global_zero:
+        return
+    skipped = sum(sum(drive.skipped.values()) for drive in drives)
+    counts = " + ".join(str(sum(map(len, part))) for part in parts)
+    print(
+        f"{len(drives)} bags, {counts} frames (training + validation + test), {skipped} left out, "
+        f"{len(windows)} windows; {'going on from ' + str(last) if last else 'a fresh start'}"
+    )
+
+
+def _write(best: Policy, results: dict, recipe: Recipe, output: Path, work: Path) -> None:
+    score = {} if results["closed_loop"] is None else {"closed_loop": dict(best.extra)}
+    facts = {"trained_on": list(recipe.data), "circuit": recipe.circuit, "seed": recipe.seed}
+    best.save(output, extra={**facts, **score})
+    replace_file(output / "training.json", json.dumps(results, indent=1) + "\n")
+    curves.draw(work / "csv", output / "learning_curve.png", f"{output.name}: learning curves")
+    print(json.dumps(results, indent=1))

@@ -1,136 +1,222 @@
-"""Training: a policy learns what a bag shows, and bad recipes are refused."""
+"""Training: a policy learns what a bag shows, to the same numbers, also after a kill."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
 
-import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from liquid_control.data.bag import BagWriter
 from liquid_control.data.drive import load_drives
-from liquid_control.data.messages import named_vector, png_image
 from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
 from liquid_control.policy import Policy
-from liquid_control.training.augment import augment
+from liquid_control.training.curves import read_logs
 from liquid_control.training.imitation import fit
-from liquid_control.training.module import weighted_loss
-from liquid_control.training.recipe import Augmentation, Recipe, read_recipe
+from liquid_control.training.module import Imitation
+from liquid_control.training.recipe import Augmentation
 from liquid_control.training.split import split_by_time
 
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory):
-    """120 frames at 30 Hz in which a bright post stands where to steer: left is positive."""
-    folder = tmp_path_factory.mktemp("data") / "posts"
-    rng = np.random.default_rng(0)
-    with BagWriter(folder) as writer:
-        for index in range(120):
-            stamp = 1_000_000_000 + index * 33_333_333
-            left = (index // 8) % 2 == 0
-            frame = rng.integers(0, 60, (78, 200, 3), np.uint8)
-            cv2.rectangle(
-                frame, (40 if left else 140, 20), (60 if left else 160, 70), [220] * 3, -1
-            )
-            writer.write("/camera/image_raw/compressed", png_image(frame, stamp), stamp)
-            label = named_vector(["curvature"], [0.03 if left else -0.03], stamp)
-            writer.write("/expert/command", label, stamp)
-    return folder
+pytestmark = pytest.mark.usefixtures("one_thread")
+VARIED = Augmentation(noise=0.1, gamma=0.3, shadow=0.5, season=0.2, cut_out=0.3, shift=0.2)
 
 
-def small(bag, **changes):
-    settings = {
-        "data": (str(bag),),
-        "model": "posts",
-        "length": 4,
-        "shift": 2,
-        "epochs": 6,
-        "batch": 8,
-        "validation": 0.2,
-        "test": 0.2,
-        "head_rate": 2e-3,
-        "circuit_rate": 2e-2,
-        "warmup": 5,
-    }
-    return Recipe(**(settings | changes))
+def same(first: Policy, second: Policy) -> bool:
+    ours, theirs = first.state_dict(), second.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def test_a_policy_learns_to_steer_where_the_post_stands(bag, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
-    fit(small(bag), tmp_path / "posts")
-    results = json.loads((tmp_path / "posts" / "training.json").read_text())
+def test_a_policy_learns_to_steer_where_the_post_stands(small, posts, tmp_path):
+    recipe = small(shift=2, epochs=5, batch=6, validation=0.2, test=0.2)
+    fit(recipe, tmp_path / "model", work=tmp_path / "work")
+    results = json.loads((tmp_path / "model" / "training.json").read_text())
     test = results["test"]["curvature"]
     assert test["mse"] < 0.3 * test["mse_of_zero"]
     assert test["correlation"] > 0.8
-    assert results["frames"] == {"training": 72, "validation": 24, "test": 24}
+    assert results["frames"] == {"training": 58, "validation": 19, "test": 19}
+    assert results["frames_per_second"] > 0
     # What was saved is what was measured.
-    loaded = Policy.load(tmp_path / "posts")
-    _, _, held_back = split_by_time(load_drives([bag], outputs=("curvature",)), 0.2, 0.2)
+    loaded = Policy.load(tmp_path / "model")
+    _, _, held_back = split_by_time(load_drives([posts], outputs=("curvature",)), 0.2, 0.2)
     assert open_loop(loaded, held_back).summary["curvature"]["mse"] == pytest.approx(test["mse"])
-
-
-def test_the_same_seed_trains_the_same_weights(bag, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
-    recipe = small(bag, epochs=1, augmentation=Augmentation(noise=0.1, gamma=0.3, shadow=0.5))
-    first, second = (fit(recipe, tmp_path / name) for name in ("first", "second"))
-    for name, value in first.state_dict().items():
-        assert torch.equal(value, second.state_dict()[name]), name
-
-
-def test_the_latest_part_is_held_back_and_nothing_is_used_twice(bag):
-    drives = load_drives([bag, bag], outputs=("curvature",))
-    parts = split_by_time(drives, 0.25, 0.15)
-    assert [sum(map(len, part)) for part in parts] == [144, 60, 36]
-    stamps = np.concatenate([drive.stamps for part in parts for drive in part])
-    assert np.array_equal(stamps, np.concatenate([drive.stamps for drive in drives]))
-
-
-def test_the_loss_weighs_large_commands_more():
-    labels = torch.tensor([[0.0], [1.0]])
-    near_zero = weighted_loss(torch.tensor([[0.1], [1.0]]), labels, alpha=1.0)
-    at_limit = weighted_loss(torch.tensor([[0.0], [0.9]]), labels, alpha=1.0)
-    assert at_limit / near_zero == pytest.approx(np.e)
-    assert weighted_loss(labels + 0.1, labels, alpha=1.0) == pytest.approx(0.01)
-
-
-def test_mirroring_turns_the_picture_and_the_command():
-    frames = np.zeros((2, 78, 200, 3), np.uint8)
-    frames[:, :, :20] = 255
-    varied, sign = augment(frames, Augmentation(mirror=1.0), np.random.default_rng(0))
-    assert sign == -1.0
-    assert varied[:, :, -20:].min() == 255
-    assert varied[:, :, :20].max() == 0
-
-
-def test_augmentation_of_nothing_is_nothing():
-    frames = np.random.default_rng(0).integers(0, 255, (2, 78, 200, 3), np.uint8)
-    varied, sign = augment(frames, Augmentation(), np.random.default_rng(0))
-    assert sign == 1.0
-    assert np.array_equal(varied, frames)
+    # Logs for people: a picture, a table, and TensorBoard's file.
+    assert (tmp_path / "model" / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
+    logs = read_logs(tmp_path / "work" / "csv")
+    assert {"losses/train", "losses/validation", "lr-AdamW/head", "gradient_norm"} <= set(logs)
+    assert list((tmp_path / "work" / "tensorboard").rglob("events.out.tfevents.*"))
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("changes", "kill"),
     [
-        ("data: [x]\nmodel: m\nlenght: 4\n", "unknown keys lenght"),
-        ("model: m\n", "lacks a value"),
-        ("data: [x]\nmodel: m\noutputs: [wings]\n", "outputs wings; known are curvature"),
-        ("data: [x]\nmodel: m\nburn_in: 20\n", "burn_in < length"),
-        ("data: [x]\nmodel: m\nvalidation: 0.6\ntest: 0.5\n", r"validation \+ test < 1"),
-        ("data: [x]\nmodel: m\nepochs: many\n", "whole numbers"),
-        ("- a\n- b\n", "must hold `key: value` lines"),
-        ("data: [x\n", "not valid YAML"),
+        ({"mode": "windows", "checkpoint": 2}, 5),
+        ({"mode": "stateful", "checkpoint": 2}, 3),
+        pytest.param(
+            *({"mode": "windows", "checkpoint": 6, "circuit": "cnn"}, 7), marks=pytest.mark.slow
+        ),
     ],
+    ids=["amid an epoch", "amid a recording", "after an epoch, with dropout"],
 )
-def test_a_bad_recipe_is_refused_with_a_reason(tmp_path, text, sentence):
-    (tmp_path / "recipe.yaml").write_text(text)
-    with pytest.raises(InputError, match=sentence):
-        read_recipe(tmp_path / "recipe.yaml")
+def test_a_training_that_breaks_off_goes_on_to_the_same_weights(
+    small, tmp_path, monkeypatch, changes, kill
+):
+    recipe = small(augmentation=VARIED, ema=0.9, validation=0.2, **changes)
+    whole = fit(recipe, tmp_path / "whole", work=tmp_path / "one")
+    step = Imitation.training_step
+
+    def broken(module, batch, index):
+        if module.global_step == kill:
+            raise OSError("the machine is gone")
+        return step(module, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Imitation, "training_step", broken)
+        with pytest.raises(OSError, match="gone"):
+            fit(recipe, tmp_path / "parts", work=tmp_path / "two")
+    steps = []
+
+    def counted(module, batch, index):
+        steps.append(module.global_step)
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Imitation, "training_step", counted)
+    resumed = fit(recipe, tmp_path / "parts", work=tmp_path / "two")
+    assert steps[0] == kill - kill % recipe.checkpoint > 0
+    assert same(whole, resumed)
+    assert same(whole, Policy.load(tmp_path / "parts"))
+    both = [read_logs(tmp_path / name / "csv")["losses/validation"] for name in ("one", "two")]
+    assert np.array_equal(*both)
 
 
-def test_the_shipped_recipes_are_valid(pytestconfig):
-    for name in ("driving", "rc_track"):
-        assert read_recipe(pytestconfig.rootpath / "config" / f"{name}.yaml").model
+@pytest.mark.slow
+def test_a_killed_process_goes_on_to_the_same_weights(small, tmp_path):
+    recipe = asdict(small(epochs=30, checkpoint=3, augmentation=VARIED))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
+    command = [sys.executable, "-m", "liquid_control", "train", "../recipe.yaml", "--threads", "1"]
+
+    def start(name: str) -> subprocess.Popen:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return subprocess.Popen(
+            [*command, "--output", "model"],
+            cwd=tmp_path / name,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+
+    whole, killed = start("whole"), start("killed")
+    checkpoint = tmp_path / "killed" / "checkpoints" / "model" / "last.ckpt"
+    while not checkpoint.exists():
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model").exists()
+    assert start("killed").wait() == 0
+    assert whole.wait() == 0
+    first, second = (Policy.load(tmp_path / name / "model") for name in ("whole", "killed"))
+    assert same(first, second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["windows", "stateful"])
+def test_two_processes_train_what_one_trains(small, tmp_path, mode):
+    # Without weighting and dropout the mean of two halves is the mean of the whole.
+    recipe = asdict(small(alpha=0.0, mode=mode, checkpoint=5))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
+    for processes in ("1", "2"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "liquid_control", "train", "recipe.yaml"),
+                *("--devices", processes, "--accelerator", "cpu", "--threads", "1"),
+                *("--output", f"model_{processes}"),
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (Policy.load(tmp_path / f"model_{n}").state_dict() for n in "12")
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=2e-3, atol=2e-4)
+
+
+def test_the_averaged_weights_are_what_is_saved(small, tmp_path):
+    plain = fit(small(), tmp_path / "plain", work=tmp_path / "one")
+    averaged = fit(small(ema=0.999), tmp_path / "averaged", work=tmp_path / "two")
+    assert not same(plain, averaged)
+    checkpoint = torch.load(tmp_path / "two" / "last.ckpt", weights_only=True)["state_dict"]
+    for name, value in averaged.state_dict().items():
+        assert torch.equal(checkpoint[f"averaged.{name}"], value)
+        assert torch.equal(checkpoint[f"policy.{name}"], plain.state_dict()[name])
+
+
+def test_head_and_circuit_have_their_own_learning_rates(small, tmp_path):
+    start = fit(small(epochs=1), tmp_path / "start", work=tmp_path / "one").state_dict()
+    recipe = small(epochs=1, head_rate=0.0, warmup=0)
+    end = fit(recipe, tmp_path / "end", tmp_path / "start", work=tmp_path / "two").state_dict()
+    moved = {name for name in start if not torch.equal(start[name], end[name])}
+    assert moved
+    assert all(name.startswith("circuit.") for name in moved)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(small, tmp_path):
+    fit(small(checkpoint=2), tmp_path / "model", work=tmp_path / "work")
+    with pytest.raises(InputError, match="another batch, head_rate; remove it"):
+        fit(small(batch=2, head_rate=1.0), tmp_path / "model", work=tmp_path / "work")
+    (tmp_path / "work" / "last.ckpt").write_bytes(b"half a checkpoint")
+    with pytest.raises(InputError, match="cannot be read"):
+        fit(small(), tmp_path / "model", work=tmp_path / "work")
+
+
+def test_a_finished_training_is_not_done_again(small, tmp_path, monkeypatch):
+    recipe = small(checkpoint=1)
+    first = fit(recipe, tmp_path / "model", work=tmp_path / "work")
+
+    def trained(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Imitation, "training_step", trained)
+    assert same(first, fit(recipe, tmp_path / "again", work=tmp_path / "work"))
+
+
+def test_a_loss_that_is_no_number_says_where_and_keeps_the_last_checkpoint(
+    small, posts, tmp_path, monkeypatch
+):
+    recipe = small(checkpoint=2)
+    step = Imitation.training_step
+
+    def poisoned(module, batch, index):
+        if module.global_step == 4:
+            module.policy.circuit.output_bias.data.fill_(float("nan"))
+        return step(module, batch, index)
+
+    monkeypatch.setattr(Imitation, "training_step", poisoned)
+    with pytest.raises(InputError, match=r"loss became nan at batch 4 of epoch 0") as said:
+        fit(recipe, tmp_path / "model", work=tmp_path / "work")
+    assert f"{posts}, frames " in str(said.value)
+    checkpoint = torch.load(tmp_path / "work" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 4
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_gradient_that_is_no_number_never_reaches_the_weights(small, tmp_path, monkeypatch):
+    policies = []
+    step = Imitation.training_step
+
+    def poisoned(module, batch, index):
+        policies.append(module.policy)
+        return step(module, batch, index) + torch.sqrt(0 * module.policy.circuit.output_bias).sum()
+
+    monkeypatch.setattr(Imitation, "training_step", poisoned)
+    with pytest.raises(InputError, match="gradient became nan at batch 0 of epoch 0"):
+        fit(small(), tmp_path / "model", work=tmp_path / "work")
+    assert all(value.isfinite().all() for value in policies[0].state_dict().values())
