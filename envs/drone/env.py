@@ -235,7 +235,13 @@ class DroneEnv(gymnasium.Env):
         self._world.put(0, target[:2], self._world.route.target_yaw)
         hidden = self._world.obstacles.hide(eye, target.tolist())
         self._sight: Sight = look(
-            self._pose, eye, target, self._task.drift(time), hidden, self._tangents
+            self._pose,
+            eye,
+            target,
+            self._task.drift(time),
+            hidden,
+            self._tangents,
+            self.options.gimbal,
         )
 
     def _nearness(self, distance: float) -> float:

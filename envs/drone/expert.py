@@ -56,7 +56,7 @@ def command(
     direction = _around(along, ways, radius + MARGIN, min(rest, LOOK_AHEAD))
     speed = float(np.clip(CLOSING * rest, -1.0, CRUISE))
     velocity = speed * direction + drift
-    velocity = velocity + _off(ways, radius)
+    velocity = velocity + _off(along, ways, radius)
     vz = HEIGHT_GAIN * (target[2] + HEIGHT - pose.z)
     cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
     vx, vy = cos * velocity[0] + sin * velocity[1], cos * velocity[1] - sin * velocity[0]
@@ -89,12 +89,18 @@ def _around(along: np.ndarray, ways: np.ndarray, clearance: float, reach: float)
     return math.cos(turn) * along + math.sin(turn) * across
 
 
-def _off(ways: np.ndarray, radius: float) -> np.ndarray:
-    """A push (2,) [m/s] away from what is too near."""
+def _off(along: np.ndarray, ways: np.ndarray, radius: float) -> np.ndarray:
+    """A push (2,) [m/s] away from what is too near.
+
+    It pushes back only where there is hardly room left: two things beside the way would hold the
+    drone up between them for ever.
+    """
     gap = np.linalg.norm(ways, axis=1)
     close = gap < radius + KEEP_OFF
     if not close.any():
         return np.zeros(2)
     gap, ways = np.maximum(gap[close], 1e-6), ways[close]
     strength = np.clip((radius + KEEP_OFF - gap) / KEEP_OFF, 0.0, 1.2)
-    return np.sum(1.5 * strength[:, None] * ways / gap[:, None], axis=0)
+    push = np.sum(1.5 * strength[:, None] * ways / gap[:, None], axis=0)
+    room = np.clip((gap.min() - radius - 0.1) / 0.2, 0.0, 1.0)
+    return push - room * min(float(push @ along), 0.0) * along

@@ -96,7 +96,8 @@ def look(
     target: np.ndarray,
     drift: np.ndarray,
     hidden: bool,
-    tangents,
+    tangents: tuple[float, float],
+    gimbal: bool,
 ) -> Sight:
     """What the drone has of a target (3,) [m] that moves at `drift` (2,) [m/s].
 
@@ -104,16 +105,23 @@ def look(
         eye: x, y, z of the camera [m].
         hidden: whether something stands between.
         tangents: of half the horizontal and half the vertical field of view.
+        gimbal: whether the camera stays level.
     """
     tx, ty, tz = target.tolist()
     way, cos, sin = (tx - eye[0], ty - eye[1], tz - eye[2]), math.cos(pose.yaw), math.sin(pose.yaw)
     ahead, left = cos * way[0] + sin * way[1], cos * way[1] - sin * way[0]
-    inside = abs(left) < ahead * tangents[0] and abs(way[2]) < ahead * tangents[1]
+    bearing, up = math.atan2(left, ahead), way[2]
+    if not gimbal:
+        # Into the frame of the body: undo the pitch, then the roll.
+        cp, sp, cr, sr = (f(a) for a in (pose.pitch, pose.roll) for f in (math.cos, math.sin))
+        ahead, up = cp * ahead - sp * up, sp * ahead + cp * up
+        left, up = cr * left + sr * up, cr * up - sr * left
+    inside = abs(left) < ahead * tangents[0] and abs(up) < ahead * tangents[1]
     vx = cos * pose.vx - sin * pose.vy - float(drift[0])
     vy = sin * pose.vx + cos * pose.vy - float(drift[1])
     return Sight(
         distance=math.dist((tx, ty, tz), (pose.x, pose.y, pose.z)),
-        bearing=math.atan2(left, ahead),
+        bearing=bearing,
         visible=bool(inside and not hidden),
         relative_speed=math.sqrt(vx * vx + vy * vy + pose.vz**2),
     )

@@ -152,6 +152,21 @@ def test_the_target_is_where_the_intrinsics_and_the_bearing_say(world):
         assert np.abs(np.median(rows[near]) - row) < 3
 
 
+@pytest.mark.parametrize("gimbal", [True, False])
+def test_a_gimbal_keeps_the_camera_level(world, gimbal):
+    """While the drone leans forward, the target is where the pitch puts it, or where none does."""
+    options = {"colour": "blue", "target": "sphere", "weather": "overcast", "season": "summer"}
+    frames, _, infos = fly(world, 3, 7, (4.0, 0.0, 0.0, 0.0), gimbal=gimbal, **options)
+    frame, info = frames[-1].astype(int), infos[-1]
+    assert info["pitch"] > np.deg2rad(10)
+    camera, drop = world.intrinsics(), info["z"] - 0.58
+    below = np.arctan2(drop, np.sqrt(info["target_distance"] ** 2 - drop**2))
+    row = camera["cy"] + camera["fy"] * np.tan(below - (0.0 if gimbal else info["pitch"]))
+    assert info["target_visible"] == float(row > 0)
+    blue = (frame[..., 2] > 1.6 * frame[..., :2].max(-1)) & (frame[..., 2] > 60)
+    assert np.median(np.nonzero(blue)[0]) == pytest.approx(row, abs=5)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_is_seen_at_the_start(world, shape):
     frames = {}
