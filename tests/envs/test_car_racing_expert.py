@@ -131,13 +131,29 @@ def test_the_expert_depends_on_the_state_alone(blind):
     assert np.array_equal(blind.expert_action(), asked_often)
 
 
-def test_the_expert_recovers_from_a_push(blind):
+@pytest.mark.parametrize(
+    ("kick", "frames", "slides"),
+    [
+        ((0.3, 0.0, 0.0), 10, False),
+        ((-0.4, 1.0, 0.0), 40, True),
+        ((0.4, 0.0, 1.0), 30, False),
+        ((0.4, 1.0, 0.0), 60, True),
+    ],
+)
+def test_the_expert_finds_back_from_the_grass_and_from_spins(blind, kick, frames, slides):
     blind.reset(seed=5)
-    for step in range(300):
-        action = blind.expert_action()
-        if 150 <= step < 160:
-            action = np.array([0.3, 0.0, 0.0], np.float32)
+    wildest, back = 0.0, None
+    for step in range(150 + frames + 400):
+        kicked = 150 <= step < 150 + frames
+        action = np.array(kick, np.float32) if kicked else blind.expert_action()
         info = blind.step(action)[4]
-    assert info["lane_departure"] == 0.0
+        wildest = max(wildest, abs(info["vy"]))
+        on_its_way = info["speed"] > 30 and abs(info["heading_error"]) < 0.4
+        if step >= 150 + frames and not info["lane_departure"] and on_its_way:
+            back = step
+            break
+    assert back is not None
+    assert (wildest > 15) == slides
+    for _ in range(50):
+        info = blind.step(blind.expert_action())[4]
     assert abs(info["lateral_error"]) < 6.0
-    assert info["speed"] > 20
