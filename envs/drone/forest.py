@@ -41,7 +41,7 @@ def grow(rng: np.random.Generator, route: Route, options: Options, colours: Pale
     conifers = rng.uniform(0.1, 0.9)
     places = rng.uniform(low, high, (CANDIDATES, 2))
     conifer = rng.random(CANDIDATES) < conifers
-    # Every fourth is young: a small conifer or a bush, with its leaves down to the ground.
+    # About every fifth is young: a small conifer or a bush, with its leaves down to the ground.
     young = rng.random(CANDIDATES) < 0.22
     height = np.where(young, rng.uniform(0.8, 2.6, CANDIDATES), rng.uniform(6.0, 13.0, CANDIDATES))
     slender = np.where(conifer, rng.uniform(0.13, 0.19, CANDIDATES), 0)
