@@ -56,7 +56,7 @@ def look(tmp_path: Path) -> Callable[[Path, int], None]:
         assert len(found.commands["/expert/command"].values) == frames
         assert not found.recovered
         picture = tmp_path / "look.png"
-        draw([bag], picture, frames=3)
+        draw([bag], picture, frames=2)
         assert picture.stat().st_size > 10_000
         picture.unlink()
 
