@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any
 
 from liquid_control.envs.car_racing.variants import VARIANTS
 from liquid_control.errors import InputError
 
 __all__ = ["Options"]
+
+RANGES = {"start": (0.0, 1.0), "seconds": (0.02, 3600.0), "lap_complete_percent": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Options:
     Attributes:
         variant: how the picture is changed, one of `variants.VARIANTS`.
         start: share of the lap, from 0 to 1, where the car stands at first.
-        seconds: time limit [s]; CarRacing-v3 truncates after 1000 frames, 20 s.
+        seconds: time limit [s], 0.02 to 3600; CarRacing-v3 truncates after 1000 frames, 20 s.
         lap_complete_percent: CarRacing's: the share of tiles above which a car that comes upon
             the first tile for the first time has finished its lap, 0 to 1.
         domain_randomize: CarRacing's: road, field and patches in random colours.
@@ -36,17 +38,18 @@ class Options:
     randomize: bool = True
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
+        if not isinstance(self.variant, str) or self.variant not in VARIANTS:
             raise InputError(
                 f"The option 'variant' is one of {_nearest_first(self.variant, VARIANTS)}, "
                 f"got {self.variant!r}; choose one of these."
             )
-        for name, high in (("start", 1.0), ("lap_complete_percent", 1.0), ("seconds", math.inf)):
-            value, low = getattr(self, name), 0.02 if name == "seconds" else 0.0
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise InputError(f"The option {name!r} is a number, got {value!r}.")
-            if not (low <= value <= high and math.isfinite(value)):
-                raise InputError(f"The option {name!r} is from {low} to {high}, got {value}.")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if not (number and low <= value <= high):
+                raise InputError(
+                    f"The option {name!r} is a number from {low:g} to {high:g}, got {value!r}."
+                )
         for name in ("domain_randomize", "randomize"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(

@@ -167,6 +167,7 @@ def test_an_episode_can_start_anywhere_on_the_lap(blind):
     _, plain = blind.reset(seed=0)
     _, info = blind.reset(seed=0, options={"start": 0.5})
     assert np.hypot(info["x"] - plain["x"], info["y"] - plain["y"]) > 50
+    assert info == blind.reset(seed=0, options={"start": np.float32(0.5)})[1]
     assert abs(info["lateral_error"]) < 0.1
     assert info["distance"] == 0.0
     assert info["tiles"] < 0.02
@@ -226,9 +227,11 @@ def test_actions_beyond_the_limits_are_clipped(blind):
     [
         ({"variants": "bar"}, "no option 'variants'; choose from variant, "),
         ({"variant": "colour"}, "one of color, color3, .*got 'colour'"),
-        ({"start": 1.5}, "'start' is from 0.0 to 1.0, got 1.5"),
-        ({"seconds": float("inf")}, "'seconds' is from"),
-        ({"lap_complete_percent": "all"}, "is a number, got 'all'"),
+        ({"start": 1.5}, "'start' is a number from 0 to 1, got 1.5"),
+        ({"start": float("nan")}, "'start' is a number from 0 to 1, got nan"),
+        ({"seconds": float("inf")}, "'seconds' is a number from 0.02 to 3600, got inf"),
+        ({"lap_complete_percent": "all"}, "is a number from 0 to 1, got 'all'"),
+        ({"variant": ["bar"]}, r"got \['bar'\]"),
         ({"domain_randomize": 1}, "is True or False, got 1"),
     ],
 )
