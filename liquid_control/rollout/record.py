@@ -41,8 +41,8 @@ _DART_FILE = "dart.json"
 
 
 def record(
-    world: str,
-    output: Path,
+    world: Annotated[str, tyro.conf.arg(metavar="WORLD")],
+    output: Annotated[Path, tyro.conf.arg(metavar="OUT")],
     /,
     expert: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     model: str | None = None,
@@ -52,7 +52,7 @@ def record(
     workers: int = 1,
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     disturb: float | None = None,
-    disturb_outputs: tuple[str, ...] = (),
+    disturb_output: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     dart_model: str | None = None,
     dart_scale: float = 1.0,
     dart_episodes: int = 4,
@@ -77,7 +77,7 @@ def record(
         option: of the world, as NAME=VALUE with a YAML value (season=winter); once for each.
         disturb: pull into the command now and then, with at most this share of half an output's
             range; 0.5 by default, or 0 with --dart-model.
-        disturb_outputs: which outputs are pulled; the first by default, "all" for every one.
+        disturb_output: which output is pulled, once for each; the first by default, "all" for all.
         dart_model: add noise with the covariance of this model's error to the expert (DART).
         dart_scale: factor on this covariance.
         dart_episodes: episodes of the expert on which the error is measured.
@@ -90,7 +90,7 @@ def record(
         disturb = 0.0 if dart_model else 0.5
     _check(episodes, seconds, disturb, dart_scale, dart_episodes, quality)
     made, reset = split_options(world, parse_options(option))
-    _try_out(world, made, reset, disturb_outputs)
+    _try_out(world, made, reset, disturb_output)
     settings = Settings(
         world=world,
         made=json.dumps(made, sort_keys=True),
@@ -98,7 +98,7 @@ def record(
         seconds=seconds,
         model=_loadable(model),
         disturb=disturb,
-        outputs=disturb_outputs if disturb else (),
+        outputs=disturb_output if disturb else (),
         image=image,
         quality=quality,
     )

@@ -101,7 +101,7 @@ def test_what_the_world_refuses_is_refused_before_anything_is_written(tmp_path: 
     with pytest.raises(InputError, match="No season 'fall'"):
         record(WORLD, tmp_path / "bags", option=("season=fall",))
     with pytest.raises(InputError, match=r"no output steering; choose among vx, vy, yaw_rate"):
-        record(WORLD, tmp_path / "bags", disturb_outputs=("steering",))
+        record(WORLD, tmp_path / "bags", disturb_output=("steering",))
     assert not (tmp_path / "bags").exists()
 
 
@@ -121,7 +121,7 @@ def test_numbers_that_make_no_sense_are_refused(wrong: dict, tmp_path: Path) -> 
 
 
 def test_every_output_can_be_pulled(tmp_path: Path) -> None:
-    record(WORLD, tmp_path, episodes=1, option=("goal=9",), disturb=0.5, disturb_outputs=("all",))
+    record(WORLD, tmp_path, episodes=1, option=("goal=9",), disturb=0.5, disturb_output=("all",))
     bag = tmp_path / "000000"
     pulls = np.abs(vectors(bag, "/command") - vectors(bag, "/expert/command")).max(0)
     assert (pulls > 0.05).all()
