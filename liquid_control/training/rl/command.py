@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, fields, make_dataclass
+from dataclasses import asdict, fields, make_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +26,7 @@ from liquid_control import models
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
+from liquid_control.rollout import parse_options
 from liquid_control.training.rl.algorithm import CircuitPPO
 from liquid_control.training.rl.callbacks import BEST, CHECKPOINT, Keeper, Progress
 from liquid_control.training.rl.checkpoint import restore
@@ -56,6 +57,7 @@ def rl(
     output: Path | None = None,
     run: Path | None = None,
     threads: int = 0,
+    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
 ) -> int:
     """Let a policy learn from its own driving; run the same command again to go on.
 
@@ -68,9 +70,11 @@ def rl(
         output: folder of the model instead of models/<model>.
         run: folder of the run instead of runs/rl-<model>.
         threads: CPU threads for torch; 0 leaves the choice to it.
+        option: of the world, as NAME=VALUE beside or instead of the recipe's; once for each.
     """
     given = {name: value for name, value in vars(changes).items() if value is not None}
     settings = read_rl_recipe(recipe, given)
+    settings = replace(settings, options=settings.options | parse_options(option))
     if threads:
         torch.set_num_threads(threads)
     output = output or models.share() / "models" / settings.model
