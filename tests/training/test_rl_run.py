@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,6 +36,7 @@ class Lamp(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(0, 255, (78, 200, 3), np.uint8)
     action_space = gymnasium.spaces.Box(command.low, command.high)
     cruise = 3.0
+    count = 0
 
     def __init__(self, steps: int = 12):
         self.steps = steps
@@ -48,6 +48,9 @@ class Lamp(gymnasium.Env):
         return self.frame(), {"side": float(self.left), "distance": 0.0}
 
     def step(self, action):
+        Lamp.count += 1
+        if Lamp.count == int(os.environ.get("LAMP_KILLS_AT", 0)):
+            os.kill(os.getpid(), signal.SIGKILL)
         self.actions.append(np.array(action))
         self.done += 1
         reward = float(action[0]) if self.left else -float(action[0])
@@ -222,26 +225,20 @@ def test_a_checkpoint_that_would_run_code_or_is_cut_off_is_refused(tmp_path):
 def test_a_killed_run_goes_on_by_the_same_command(tmp_path, pytestconfig):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"model: lamp\nenv: {WORLD}\nsteps: 2048\nenvs: 2\nrollout: 16\nbatch: 16\nepochs: 1\n"
-        "evaluations: 0\ncheckpoint_every: 64\n"
+        f"model: lamp\nenv: {WORLD}\nsteps: 256\nenvs: 2\nrollout: 16\nbatch: 16\nepochs: 1\n"
+        "evaluations: 0\ncheckpoint_every: 64\nprocesses: false\n"
     )
     command = [sys.executable, "-m", "liquid_control", "rl", str(recipe), "--output", "out"]
     command += ["--run", "run", "--threads", "1"]
     environment = os.environ | {"PYTHONPATH": str(pytestconfig.rootpath)}
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "run" / "checkpoint.pt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.is_file() and time.monotonic() < deadline and first.poll() is None:
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    stood = torch.load(checkpoint, weights_only=True)["steps"]
-    assert 64 <= stood < 2048
-    done = subprocess.run([*command, "--steps", "512"], env=environment, capture_output=True)
+    killed = subprocess.run(command, env=environment | {"LAMP_KILLS_AT": "150"})
+    assert killed.returncode == -signal.SIGKILL
+    assert torch.load("run/checkpoint.pt", weights_only=True)["steps"] == 128
+    done = subprocess.run(command, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert torch.load(checkpoint, weights_only=True)["steps"] == max(512, stood)
-    assert json.loads((tmp_path / "out" / "rl.json").read_text())["steps"] == max(512, stood)
-    assert len(Policy.load(tmp_path / "out").spec) == 2
+    assert torch.load("run/checkpoint.pt", weights_only=True)["steps"] == 256
+    assert json.loads(Path("out/rl.json").read_text())["steps"] == 256
+    assert len(Policy.load("out").spec) == 2
 
 
 @pytest.mark.parametrize(
