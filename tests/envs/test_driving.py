@@ -318,6 +318,7 @@ def _resets(count):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_thousand_resets_leave_memory_flat():
     memory = _resets(1000)
     assert max(memory[900:]) - max(memory[100:200]) < 8 * 2**20
