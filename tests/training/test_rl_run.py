@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import cv2
 import gymnasium
 import numpy as np
 import pytest
@@ -198,6 +199,7 @@ def test_a_run_goes_on_from_its_checkpoint_with_weights_moments_and_statistics(c
     facts = json.loads(Path("out/rl.json").read_text())
     assert facts["steps"] == 128
     assert facts["best"]["score"] >= facts["start"]["score"]
+    assert cv2.imread("out/learning_curve.png").shape[2] == 3
 
 
 def test_a_run_of_another_recipe_is_not_gone_on_with():

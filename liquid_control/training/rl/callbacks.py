@@ -70,10 +70,13 @@ class Keeper(BaseCallback):
         self._saved = self.num_timesteps
 
     def _on_rollout_start(self) -> None:
-        scores = self._evaluator.scores
-        if not scores or self.num_timesteps - scores[-1].steps >= self._recipe.evaluate_every:
+        scores, wanted = self._evaluator.scores, self._recipe.evaluations > 0
+        due = not scores or self.num_timesteps - scores[-1].steps >= self._recipe.evaluate_every
+        if wanted and due:
             self._evaluate()
-        if self.num_timesteps - self._saved >= self._recipe.checkpoint_every:
+            # The best model and the table of scores belong to what a killed run goes on from.
+            self._save()
+        elif self.num_timesteps - self._saved >= self._recipe.checkpoint_every:
             self._save()
 
     def _on_step(self) -> bool:
@@ -81,13 +84,11 @@ class Keeper(BaseCallback):
 
     def _on_training_end(self) -> None:
         scores = self._evaluator.scores
-        if not scores or scores[-1].steps != self.num_timesteps:
+        if self._recipe.evaluations and (not scores or scores[-1].steps != self.num_timesteps):
             self._evaluate()
         self._save()
 
     def _evaluate(self) -> None:
-        if not self._recipe.evaluations:
-            return
         best = max((score.score for score in self._evaluator.scores), default=-np.inf)
         score = self._evaluator.evaluate(self._policy, self.num_timesteps)
         for name in ("score", "reward", "crash_free", "distance"):
@@ -100,5 +101,5 @@ class Keeper(BaseCallback):
             self._policy.save(self._run / BEST)
 
     def _save(self) -> None:
-        save(self._run / CHECKPOINT, self.model, self._recipe, {})
+        save(self._run / CHECKPOINT, self.model, self._recipe)
         self._saved = self.num_timesteps

@@ -30,12 +30,8 @@ FREE = (
 )
 
 
-def save(path: Path, model: CircuitPPO, recipe: RLRecipe, notes: dict[str, Any]) -> None:
-    """Write the state of a run in one step.
-
-    Args:
-        notes: further numbers and texts to keep.
-    """
+def save(path: Path, model: CircuitPPO, recipe: RLRecipe) -> None:
+    """Write the state of a run in one step."""
     content = {
         "format": FORMAT,
         "recipe": json.dumps(_fixed(recipe)),
@@ -44,7 +40,6 @@ def save(path: Path, model: CircuitPPO, recipe: RLRecipe, notes: dict[str, Any])
         "policy": model.policy.state_dict(),
         "optimizer": model.policy.optimizer.state_dict(),
         "statistics": _statistics(model.get_vec_normalize_env()),
-        "notes": notes,
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -52,14 +47,14 @@ def save(path: Path, model: CircuitPPO, recipe: RLRecipe, notes: dict[str, Any])
     replace_file(path, buffer.getvalue())
 
 
-def restore(path: Path, model: CircuitPPO, recipe: RLRecipe) -> dict[str, Any]:
-    """Put a learner that was made from `recipe` where the run stood; returns the notes.
+def restore(path: Path, model: CircuitPPO, recipe: RLRecipe) -> None:
+    """Put a learner that was made from `recipe` where the run stood.
 
     Raises:
         InputError: the file is no checkpoint, is damaged, or belongs to another recipe.
     """
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise KeyError(FORMAT)
         before, now = json.loads(content["recipe"]), _fixed(recipe)
@@ -72,7 +67,6 @@ def restore(path: Path, model: CircuitPPO, recipe: RLRecipe) -> dict[str, Any]:
         model.policy.optimizer.load_state_dict(content["optimizer"])
         model.num_timesteps, model._n_updates = content["steps"], content["updates"]
         _take_statistics(model.get_vec_normalize_env(), content["statistics"])
-        return content["notes"]
     except (OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path} is no checkpoint of this version, or damaged ({type(error).__name__}); remove "

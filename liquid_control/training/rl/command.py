@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import asdict, fields, make_dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,8 @@ def rl(
     """Let a policy learn from its own driving; run the same command again to go on.
 
     Writes the model that drove best into the output folder, beside it `rl.json` (recipe, scores of
-    the start and of the best, time), and checkpoint, evaluations.csv and logs into the run's.
+    the start and of the best, time) and `learning_curve.png`; checkpoint, evaluations.csv and logs
+    go into the run's.
 
     Args:
         recipe: YAML file, config/rl_driving.yaml.
@@ -116,9 +118,14 @@ def learn(recipe: RLRecipe, output: Path, run: Path) -> Policy:
         if evaluator is not None:
             evaluator.close()
     policy.to("cpu").eval()
-    trained = Policy.load(run / BEST) if recipe.evaluations else policy
+    known = recipe.evaluations and (run / BEST).is_dir()
+    trained = Policy.load(run / BEST) if known else policy
     trained.save(output, {"trained_in": recipe.env, "init": recipe.init, "seed": recipe.seed})
     _summarise(recipe, evaluator, model, minutes, output)
+    if evaluator.scores and find_spec("matplotlib") is not None:
+        from liquid_control.training.rl.curve import draw_curve
+
+        draw_curve(evaluator.scores, output / "learning_curve.png")
     return trained
 
 

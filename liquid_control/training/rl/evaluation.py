@@ -58,12 +58,12 @@ class Evaluator:
     Args:
         recipe: says in which world, how many episodes and which ones.
         table: CSV file; scores of an earlier part of the run stay in it.
-        done: decisions of that earlier part; scores after it are dropped.
+        done: decisions of that earlier part, 0 for none; scores after it are dropped.
     """
 
     def __init__(self, recipe: RLRecipe, table: Path, done: int) -> None:
         self._recipe, self._table = recipe, table
-        self.scores = [score for score in read_scores(table) if score.steps <= done]
+        self.scores = [score for score in read_scores(table) if done and score.steps <= done]
         self._env: gymnasium.Env | None = None
 
     def evaluate(self, policy: Policy, steps: int) -> Score:
