@@ -69,7 +69,8 @@ def controller(
     Args:
         robot: "halfcheetah" or "walker2d".
         steps: steps of training.
-        checkpoints: folder for what an interrupted training goes on from.
+        checkpoints: folder for what an interrupted training goes on from; stable-baselines3 pickles
+            it, so use none that somebody else wrote.
     """
     require_robot(robot)
     trained = train_controller(robot, steps, checkpoints / "checkpoints")

@@ -82,8 +82,11 @@ def plot_tasks(tasks: list[Task], results: list[Result], path: Path) -> None:
         names = MODELS | VARIANTS
         axis.set_yticks(range(len(found)), [names[model] for model in found], fontsize=8)
         axis.invert_yaxis()
-        axis.set_title(task.title, fontsize=10)
-        axis.set_xlabel("accuracy [%]" if task.classifies else "mean squared error")
+        own = [each.reference for each in results if each.task == task.name]
+        if own and task.classifies:
+            axis.axvline(100 * own[0], color="black", lw=0.8, ls=":")
+        axis.set_title(task.title, fontsize=9)
+        axis.set_xlabel("accuracy [%]; dotted: chance" if task.classifies else "squared error")
     for axis in axes.flat[len(tasks) :]:
         axis.set_visible(False)
     figure.text(
