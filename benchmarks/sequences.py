@@ -17,12 +17,14 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import tyro
+from sequence_tasks.data import Data, Task
 from sequence_tasks.models import MODELS, VARIANTS
 from sequence_tasks.walkers import ROBOTS, Controller, mean_return, train_controller
 from tqdm import tqdm
@@ -104,6 +106,8 @@ def train(
     models: tuple[str, ...] = (),
     seeds: int = 3,
     cap: float = 600.0,
+    rate: float | None = None,
+    epochs: int | None = None,
     folder: Path = RESULTS,
     recordings: Path = RECORDINGS,
 ) -> None:
@@ -117,13 +121,14 @@ def train(
         models: names of networks, the eight by default; "ltc_full" is a variant.
         seeds: trainings of each network on each task.
         cap: seconds after which a training is stopped.
+        rate: learning rate, in place of pilots; with a folder of its own.
+        epochs: epochs, in place of the task's own; with a folder of its own.
         folder: where runs.jsonl and pilots.jsonl, a line a training, are and grow.
         recordings: where `rollouts` has put its files.
     """
     import torch
     from sequence_tasks.results import add, read
     from sequence_tasks.tasks import chosen
-    from sequence_tasks.training import RATES, best_rate, pilot
     from sequence_tasks.training import train as train_one
 
     known = (*MODELS, *VARIANTS)
@@ -133,13 +138,21 @@ def train(
             f"Expected models out of {', '.join(known)}, 1 or more seeds and a cap above 0 s, got "
             f"{', '.join(models) or 'all models'}, {seeds} and {cap}."
         )
+    if not (rate is None or rate > 0) or not (epochs is None or epochs > 0):
+        raise InputError(f"Expected a rate and epochs above 0, got {rate} and {epochs}.")
+    if (rate is not None or epochs is not None) and folder == RESULTS:
+        raise InputError(
+            f"Expected a --folder of its own for another rate or other epochs, as {RESULTS} holds "
+            "the results of the tasks' own recipes."
+        )
     torch.set_num_threads(1)
     path, pilots = folder / "runs.jsonl", folder / "pilots.jsonl"
     done = {(each.task, each.model, each.seed) for each in read(path)}
+    listed = chosen(recordings, tasks)
     plan = [
         (task, model, seed)
         for seed in range(seeds)
-        for task in chosen(recordings, tasks)
+        for task in (replace(each, epochs=epochs or each.epochs) for each in listed)
         for model in models or MODELS
         if (task.name, model, seed) not in done
     ]
@@ -150,17 +163,26 @@ def train(
             if task.name not in made:
                 made[task.name] = task.make()
             data = made[task.name]
-            tried = [r for r in read(pilots) if (r.task, r.model) == (task.name, model)]
-            for rate in RATES:
-                if all(each.recipe["rate"] != rate for each in tried):
-                    tried.append(pilot(task, data, model, rate, cap))
-                    add(pilots, tried[-1])
-            result = train_one(task, data, model, seed, best_rate(tried, task), cap)
+            best = rate if rate is not None else tuned_rate(task, data, model, pilots, cap)
+            result = train_one(task, data, model, seed, best, cap)
             add(path, result)
             progress.write(
                 f"{task.name:12} {model:12} seed {seed}: {result.test:.4f} after {result.epochs} "
                 f"epochs of {result.epoch_process_s:.2f} s ({result.ended})"
             )
+
+
+def tuned_rate(task: Task, data: Data, model: str, pilots: Path, cap_s: float) -> float:
+    """The learning rate of the best pilot; trains the pilots that the file `pilots` lacks."""
+    from sequence_tasks.results import add, read
+    from sequence_tasks.training import RATES, best_rate, pilot
+
+    tried = [each for each in read(pilots) if (each.task, each.model) == (task.name, model)]
+    for rate in RATES:
+        if all(each.recipe["rate"] != rate for each in tried):
+            tried.append(pilot(task, data, model, rate, cap_s))
+            add(pilots, tried[-1])
+    return best_rate(tried, task)
 
 
 def tables(folder: Path = RESULTS, recordings: Path = RECORDINGS) -> None:

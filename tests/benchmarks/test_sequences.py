@@ -256,6 +256,16 @@ def test_a_stopped_run_goes_on_with_what_is_missing(tmp_path: Path, monkeypatch)
     assert len(read(tmp_path / "pilots.jsonl")) == 4
 
 
+def test_a_given_rate_and_number_of_epochs_need_no_pilots(tmp_path: Path, monkeypatch):
+    task, _ = tiny_task()
+    monkeypatch.setattr("sequence_tasks.tasks.tasks", lambda recordings: {task.name: task})
+    own = ["--rate", "0.005", "--epochs", "3", "--seeds", "1", "--folder", str(tmp_path)]
+    assert sequences.main(["train", "--models", "lstm", *own]) == 0
+    (result,) = read(tmp_path / "runs.jsonl")
+    assert (result.recipe["rate"], result.epochs) == (0.005, 3)
+    assert not (tmp_path / "pilots.jsonl").exists()
+
+
 def test_tables_give_mean_deviation_and_the_published_figure(tmp_path: Path):
     task, data = tiny_task()
     task = replace(task, published={"lstm": 0.5}, note="Some paper.")
@@ -274,6 +284,8 @@ def test_tables_give_mean_deviation_and_the_published_figure(tmp_path: Path):
         (["train", "--models", "transformer"], "ltc_ncp"),
         (["train", "--tasks", "chess"], "xor_dense"),
         (["train", "--cap", "0"], "cap above 0 s"),
+        (["train", "--rate", "0.1"], "a --folder of its own"),
+        (["train", "--epochs", "0"], "above 0"),
         (["controller", "--robot", "ant"], "halfcheetah"),
         (["trajectory", "--trials", "1"], "2 trials or more"),
         (["tables", "--folder", "/nowhere"], "run `train`"),
