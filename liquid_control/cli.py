@@ -20,6 +20,10 @@ COMMANDS = {
     "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
     "record": ("liquid_control.rollout.record:record", "record a world's expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
+    "adapt": (
+        "liquid_control.training.adapt:adapt",
+        "fine-tune a model's circuit on new bags",
+    ),
     "rl": (
         "liquid_control.training.rl.command:rl",
         "let a policy learn from its own driving",

@@ -95,8 +95,9 @@ def test_a_training_that_breaks_off_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_killed_process_goes_on_to_the_same_weights(small, tmp_path):
-    recipe = asdict(small(epochs=30, checkpoint=3, augmentation=VARIED))
+    recipe = asdict(small(epochs=6, checkpoint=4, augmentation=VARIED))
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
     command = [sys.executable, "-m", "liquid_control", "train", "../recipe.yaml", "--threads", "1"]
 
@@ -125,6 +126,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("mode", ["windows", "stateful"])
 def test_two_processes_train_what_one_trains(small, tmp_path, mode):
     # Without weighting and dropout the mean of two halves is the mean of the whole.

@@ -1,0 +1,311 @@
+"""`liquid-control adapt MODEL BAGS`: a circuit learns from new bags and keeps the old ones in mind.
+
+The vision head stays as it is, so its features are computed once; the circuit, 1,069 numbers and
+its input and output maps in the flagship, then trains within a minute on a CPU. It is pulled back
+to where it started (L2-SP, Li et al., "Explicit Inductive Bias for Transfer Learning with
+Convolutional Networks", 2018), also sees the old bags where they are given, and of all the weights
+on the way those are kept that do best on a part of the new bags without doing worse on the old.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from tqdm import tqdm
+
+from liquid_control import models
+from liquid_control.data.drive import Drive, load_drives
+from liquid_control.data.sequences import elapsed_times
+from liquid_control.errors import InputError
+from liquid_control.files import replace_file
+from liquid_control.policy import Policy
+from liquid_control.training.features import features_of
+from liquid_control.training.module import learning_rate_share, weighted_loss
+from liquid_control.training.split import split_by_time
+
+__all__ = ["Settings", "adapt", "adapt_policy"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a circuit is adapted.
+
+    Args:
+        steps: of the optimiser, at most.
+        seconds: end the training after this time, features not counted [s].
+        rate: peak learning rate of Adam.
+        anchor: pull back to the weights of the start, per unit of squared distance.
+        forget: how much worse the mean squared error on the old bags may become, as a share.
+        length: frames of a window.
+        batch: windows of a step, half of them from the old bags where there are any.
+        alpha: weight of large commands in the loss, as in a recipe.
+        seed: of the order.
+    """
+
+    steps: int = 600
+    seconds: float = 45.0
+    rate: float = 2e-3
+    anchor: float = 1e-3
+    forget: float = 0.05
+    length: int = 32
+    batch: int = 32
+    alpha: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.length, self.batch) < 1 or not self.seconds > 0:
+            raise InputError(
+                "An adaptation needs steps, length and batch of 1 or more and seconds above 0, got "
+                f"{self.steps}, {self.length}, {self.batch} and {self.seconds}."
+            )
+        if min(self.rate, self.anchor, self.forget, self.alpha) < 0:
+            raise InputError(
+                "An adaptation needs rate, anchor, forget and alpha of 0 or more, got "
+                f"{self.rate}, {self.anchor}, {self.forget} and {self.alpha}."
+            )
+
+
+def adapt(
+    model: str,
+    bags: tuple[Path, ...],
+    /,
+    old: tuple[Path, ...] = (),
+    output: Path | None = None,
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(),
+    threads: int = 0,
+) -> int:
+    """Fine-tune the circuit of a model on new bags; the model itself stays as it is.
+
+    Prints and writes into `adapt.json` the mean squared errors before and after, on the last fifth
+    of the new bags and of the old ones; neither was used for anything else.
+
+    Args:
+        model: name of a shipped model or folder of a trained one.
+        bags: new bags, or folders of bags.
+        old: bags of what the model can already do, to be kept.
+        output: folder for the adapted model; models/<model>_adapted by default.
+        settings: of the adaptation.
+        threads: CPU threads for torch; 0 leaves the choice to it.
+    """
+    if not bags:
+        raise InputError("An adaptation needs new bags: adapt MODEL BAG [BAG ...], got none.")
+    folder = models.find(model)
+    output = output or models.share() / "models" / f"{folder.name}_adapted"
+    if output.resolve() == folder.resolve():
+        raise InputError(f"{output} is the model to be adapted, which is kept; give another.")
+    if threads:
+        torch.set_num_threads(threads)
+    policy = Policy.load(folder)
+    new, before = (
+        load_drives(given, policy.camera, policy.spec.names) if given else []
+        for given in (bags, old)
+    )
+    adapted, results = adapt_policy(policy, new, before, settings)
+    digest = json.loads((folder / "config.json").read_text(encoding="utf-8"))["weights_sha256"]
+    extra = {"adapted_from": folder.name, "weights_sha256": digest, "bags": [str(b) for b in bags]}
+    adapted.save(output, {**policy.extra, "adaptation": extra})
+    replace_file(output / "adapt.json", json.dumps({**extra, **results}, indent=1) + "\n")
+    _show(results, output)
+    return 0
+
+
+def adapt_policy(
+    policy: Policy, new: Sequence[Drive], old: Sequence[Drive], settings: Settings
+) -> tuple[Policy, dict]:
+    """An adapted copy of a policy and what the adaptation reached.
+
+    Three fifths of the new and old drives train, the next fifth picks the weights, the last one
+    measures.
+
+    Args:
+        policy: the start; it is not changed.
+        new: recordings to learn from.
+        old: recordings to keep; may be empty.
+        settings: how.
+
+    Returns:
+        The policy, and `new` and `old` (or None) with mean squared errors `before` and `after` for
+        each output, `parameters`, `steps`, `kept_step`, `seconds` and `seconds_features`.
+
+    Raises:
+        InputError: a recording is too short for one window, or a label is not finite.
+    """
+    started = time.perf_counter()
+    fresh, kept = _Recordings(policy, new, settings, "new"), None
+    if old:
+        kept = _Recordings(policy, old, settings, "old")
+    features_s = time.perf_counter() - started
+    adapted = copy.deepcopy(policy)
+    steps, kept_step, train_s = _train(adapted, fresh, kept, settings)
+    results = {
+        name: None
+        if recordings is None
+        else {
+            when: dict(zip(policy.spec.names, _errors(which, recordings.test, True), strict=True))
+            for when, which in (("before", policy), ("after", adapted))
+        }
+        for name, recordings in (("new", fresh), ("old", kept))
+    }
+    return adapted, {
+        **results,
+        "parameters": sum(p.numel() for p in adapted.circuit.parameters() if p.requires_grad),
+        "frames": {"new": fresh.frames, "old": kept.frames if kept else 0},
+        "steps": steps,
+        "kept_step": kept_step,
+        "seconds": round(train_s, 2),
+        "seconds_features": round(features_s, 2),
+    }
+
+
+class _Recordings:
+    """Features of drives, computed once, as windows to train on and stretches to check on."""
+
+    def __init__(
+        self, policy: Policy, drives: Sequence[Drive], settings: Settings, name: str
+    ) -> None:
+        for drive in drives:
+            if not np.isfinite(drive.labels).all():
+                raise InputError(
+                    f"{drive.path} holds a label that is not finite; mend or leave out this bag."
+                )
+        self.frames = sum(map(len, drives))
+        features = features_of(policy, drives, f"{name} bags")
+        # As drives whose frames are features: they are cut by time in the same way.
+        drives = [replace(d, frames=f) for d, f in zip(drives, features, strict=True)]
+        parts = split_by_time(drives, 0.2, 0.2)
+        self.stretches, self.check, self.test = (
+            [stretch for drive in part for stretch in _stretches(policy, drive)] for part in parts
+        )
+        self.length = settings.length
+        self.places = [
+            (number, first)
+            for number, (features, *_) in enumerate(self.stretches)
+            for first in range(len(features) - settings.length + 1)
+        ]
+        if not self.places or not self.check or not self.test:
+            longest = max((len(features) for features, *_ in self.stretches), default=0)
+            raise InputError(
+                f"The {name} bags hold no window of {settings.length} frames to train on, or "
+                f"nothing to measure on: the longest stretch has {longest} frames of {self.frames}"
+                "; record longer drives or give a smaller --length."
+            )
+
+    def batch(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Random windows: features, labels as shares of the limits, elapsed times [s]."""
+        chosen = [self.places[k] for k in rng.integers(len(self.places), size=count)]
+        return tuple(
+            torch.stack([self.stretches[n][part][k : k + self.length] for n, k in chosen])
+            for part in range(3)
+        )
+
+
+def _stretches(policy: Policy, drive: Drive) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Features, labels as shares of the limits and elapsed times of each run of a drive."""
+    elapsed = torch.from_numpy(elapsed_times(drive))
+    features = torch.from_numpy(np.array(drive.frames))
+    labels = torch.from_numpy(np.array(drive.labels)) / policy.scale
+    runs = [slice(*run) for run in drive.runs()]
+    return [(features[run], labels[run], elapsed[run]) for run in runs]
+
+
+def _train(
+    policy: Policy, new: _Recordings, old: _Recordings | None, settings: Settings
+) -> tuple[int, int, float]:
+    """Train the circuit in place; steps taken, the step whose weights were kept, seconds."""
+    started = time.perf_counter()
+    circuit = policy.circuit
+    parameters = [p for p in circuit.parameters() if p.requires_grad]
+    anchors = [p.detach().clone() for p in parameters]
+    optimiser = torch.optim.Adam(parameters, settings.rate)
+    rng = np.random.default_rng(settings.seed)
+    share = 2 if old else 1
+    best, before = _error(policy, new.check), _error(policy, old.check) if old else 0.0
+    kept, kept_step, step = copy.deepcopy(circuit.state_dict()), 0, 0
+    every = max(1, settings.steps // 20)
+    bar = tqdm(total=settings.steps, desc="adapting", unit="step", delay=1, disable=None)
+    while step < settings.steps and time.perf_counter() - started < settings.seconds:
+        parts = [new.batch(max(1, settings.batch // share), rng)]
+        if old:
+            parts.append(old.batch(max(1, settings.batch // share), rng))
+        features, labels, elapsed = (torch.cat(each) for each in zip(*parts, strict=True))
+        commands, _ = policy.forward_features(features, None, elapsed)
+        # The first frames start from a state that no drive is in.
+        start = settings.length // 8
+        loss = weighted_loss(
+            (commands / policy.scale)[:, start:], labels[:, start:], settings.alpha
+        ).mean()
+        pull = sum(((p - a) ** 2).sum() for p, a in zip(parameters, anchors, strict=True))
+        optimiser.zero_grad()
+        (loss + settings.anchor * pull).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        rate = settings.rate * learning_rate_share(step, settings.steps, settings.steps // 20)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        step += 1
+        bar.update()
+        if step % every == 0 or step == settings.steps:
+            error = _error(policy, new.check)
+            remembers = not old or _error(policy, old.check) <= before * (1 + settings.forget)
+            # Weights that are no numbers compare false and are never kept.
+            if error < best and remembers:
+                best, kept, kept_step = error, copy.deepcopy(circuit.state_dict()), step
+    bar.close()
+    circuit.load_state_dict(kept)
+    return step, kept_step, time.perf_counter() - started
+
+
+def _error(policy: Policy, stretches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> float:
+    """Mean squared error of all commands as shares of their limits."""
+    return float(np.mean(_errors(policy, stretches, False)))
+
+
+@torch.no_grad()
+def _errors(
+    policy: Policy, stretches: Sequence[tuple[Tensor, Tensor, Tensor]], physical: bool
+) -> list[float]:
+    """Mean squared error of each output, run as a node would: state carried on, commands clipped.
+
+    Args:
+        physical: in the units of the outputs, else as shares of their limits.
+    """
+    low = torch.from_numpy(policy.spec.low)
+    total, count = torch.zeros(len(policy.spec)), 0
+    for features, labels, elapsed in stretches:
+        commands, _ = policy.forward_features(features[None], None, elapsed[None])
+        commands = commands[0].clamp(low, policy.scale) / policy.scale
+        total += ((commands - labels) ** 2).sum(0)
+        count += len(labels)
+    mean = total / count
+    return (mean * policy.scale**2 if physical else mean).tolist()
+
+
+def _show(results: dict, output: Path) -> None:
+    table = Table(title="mean squared error on the last fifth")
+    for column in ("bags", "output", "before", "after"):
+        table.add_column(column)
+    for name in ("new", "old"):
+        for quantity, value in (results[name] or {"before": {}})["before"].items():
+            after = results[name]["after"][quantity]
+            table.add_row(name, quantity, f"{value:.4g}", f"{after:.4g}")
+    console = Console()
+    console.print(table)
+    if results["old"] is None:
+        console.print("no old bags were given (--old), so nothing says what was forgotten")
+    console.print(
+        f"{output}: {results['parameters']} numbers trained in {results['seconds']} s, features "
+        f"computed in {results['seconds_features']} s; step {results['kept_step']} of "
+        f"{results['steps']} was kept"
+    )

@@ -1,0 +1,125 @@
+"""Varied windows: the picture and the command change together, and by the seed alone."""
+
+import math
+
+import numpy as np
+import pytest
+
+from liquid_control.camera import Viewpoint, cut_out, intrinsics, recolour
+from liquid_control.rollout import make_world
+from liquid_control.training.augment import Augmenter
+from liquid_control.training.recipe import Augmentation, Recipe
+
+FULL = Augmentation(
+    noise=0.2, gamma=0.5, shadow=0.8, mirror=0.5, season=0.4, cut_out=0.5, shift=0.5, yaw=0.1
+)
+
+
+def varied(settings, frames, labels, outputs=("curvature",), epoch=0, group=0, item=0):
+    recipe = Recipe(("x",), "m", outputs=outputs, augmentation=settings)
+    return Augmenter(recipe)(frames, labels, epoch, group, item)
+
+
+@pytest.fixture
+def frames():
+    return np.random.default_rng(0).integers(0, 255, (3, 78, 200, 3), np.uint8)
+
+
+def test_mirroring_turns_the_picture_and_what_is_lateral_of_the_command(frames):
+    labels = np.ones((3, 4), np.float32)
+    names = ("vx", "vy", "vz", "yaw_rate")
+    seen, said = varied(Augmentation(mirror=1.0), frames, labels, names)
+    assert np.array_equal(seen, frames[:, :, ::-1])
+    assert np.array_equal(said[0], [1, -1, 1, -1])
+    assert labels.min() == 1
+
+
+def test_augmentation_of_nothing_is_nothing(frames):
+    labels = np.zeros((3, 1), np.float32)
+    seen, said = varied(Augmentation(), frames, labels)
+    assert np.array_equal(seen, frames)
+    assert said is labels
+
+
+def test_what_is_drawn_depends_on_seed_epoch_and_window_alone(frames):
+    labels = np.zeros((3, 1), np.float32)
+    first, second = varied(FULL, frames, labels, item=5), varied(FULL, frames, labels, item=5)
+    assert np.array_equal(first[0], second[0])
+    assert np.array_equal(first[1], second[1])
+    others = [varied(FULL, frames, labels, epoch=1), varied(FULL, frames, labels, group=1)]
+    assert not any(np.array_equal(first[0], other[0]) for other in others)
+
+
+def test_windows_of_one_group_are_moved_alike(frames):
+    labels = np.zeros((3, 1), np.float32)
+    settings = Augmentation(shift=0.5, yaw=0.1)
+    for group in range(8):
+        first, second = (
+            varied(settings, frames, labels, group=group, item=item) for item in (1, 2)
+        )
+        assert np.array_equal(first[1], second[1])
+        assert np.array_equal(first[0], second[0])
+
+
+def test_a_label_leads_back_to_the_path():
+    """Driven along the corrected arc, the vehicle meets the old path at the distance asked for."""
+    frames = np.zeros((1, 78, 200, 3), np.uint8)
+    curvature, distance = 0.01, 12.0
+    labels = np.full((1, 1), curvature, np.float32)
+    changed = 0
+    for group in range(30):
+        settings = Augmentation(shift=0.5, yaw=0.05, recovery=distance)
+        rng = np.random.default_rng([0, 0, group, 0])
+        moved = rng.random() >= 0.5
+        left, yaw = rng.uniform(-1, 1, 2) * (0.5, 0.05)
+        _, ((corrected,),) = varied(settings, frames, labels, group=group)
+        if not moved:
+            assert corrected == np.float32(curvature)
+            continue
+        changed += 1
+        there = left + yaw * distance + corrected * distance**2 / 2
+        assert there == pytest.approx(curvature * distance**2 / 2, abs=1e-6)
+    assert 5 < changed < 25
+
+
+@pytest.mark.parametrize(("side", "yaw"), [(0.5, 0.0), (-0.5, 0.0), (0.0, 2.0), (0.4, 1.5)])
+def test_a_moved_frame_is_what_a_moved_camera_sees(side, yaw):
+    env = make_world("liquid_control/Driving-v1")
+    options = {"season": "summer", "weather": "clear", "daytime": "day", "start": 0.1}
+    middle, _ = env.reset(seed=3, options=options)
+    moved, _ = env.reset(seed=3, options=options | {"camera_side": side, "camera_yaw": yaw})
+    env.close()
+    camera = intrinsics(200, 78, math.radians(37))
+    viewpoint = Viewpoint(camera, math.radians(9), 1.35)
+
+    def error(frame):
+        return np.abs(frame.astype(float) - moved)[20:, 15:-15].mean()
+
+    assert error(viewpoint.apply(middle, side, math.radians(yaw))) < 0.3 * error(middle)
+    assert error(viewpoint.apply(middle, -side, -math.radians(yaw))) > error(middle)
+
+
+def test_a_viewpoint_that_does_not_move_changes_nothing(frames):
+    camera = intrinsics(200, 78, math.radians(37))
+    viewpoint = Viewpoint(camera, math.radians(9), 1.35)
+    assert viewpoint.apply(frames, 0.0, 0.0) is frames
+    nearly = viewpoint.apply(frames, 0.0, 1e-9).astype(int)
+    assert np.abs(nearly - frames).max() <= 1
+
+
+def test_colours_turn_around_grey(frames):
+    grey = np.full((2, 5, 5, 3), 120, np.uint8)
+    assert np.array_equal(recolour(grey, 1.0, 0.3, 0.0), grey)
+    assert np.abs(recolour(frames, 0.0, 1.0, 0.0).astype(int) - frames).max() <= 1
+    bleached = recolour(frames, 0.0, 0.0, 0.0).astype(int)
+    assert np.abs(bleached - bleached.mean(-1, keepdims=True)).max() <= 1
+    warm = recolour(grey, 0.0, 1.0, 1.0)[0, 0, 0]
+    assert warm[0] > 120 > warm[2]
+
+
+def test_a_cut_out_covers_its_rectangle_alone(frames):
+    covered = cut_out(frames, 10, 20, 5, 30, 77)
+    assert (covered[:, 10:15, 20:50] == 77).all()
+    untouched = np.ones(frames.shape, bool)
+    untouched[:, 10:15, 20:50] = False
+    assert np.array_equal(covered[untouched], frames[untouched])
