@@ -4,7 +4,8 @@ The vision head stays as it is, so its features are computed once; the circuit, 
 its input and output maps in the flagship, then trains within a minute on a CPU. It is pulled back
 to where it started (L2-SP, Li et al., "Explicit Inductive Bias for Transfer Learning with
 Convolutional Networks", 2018), also sees the old bags where they are given, and of all the weights
-on the way those are kept that do best on a part of the new bags without doing worse on the old.
+on the way, and between its end and its start, those are kept that do best on a part of the new bags
+without doing worse on the old.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ class Settings:
         steps: of the optimiser, at most.
         seconds: end the training after this time, features not counted [s].
         rate: peak learning rate of Adam.
-        anchor: pull back to the weights of the start, per unit of squared distance.
-        forget: how much worse the mean squared error on the old bags may become, as a share.
+        anchor: pull back to the weights of the start, per unit of squared distance; the loss of
+            the start counts 1.
+        forget: how much worse the mean squared error on the old bags may become, as a share, on
+            the part that picks the weights.
         length: frames of a window.
         batch: windows of a step, half of them from the old bags where there are any.
         alpha: weight of large commands in the loss, as in a recipe.
@@ -57,8 +60,8 @@ class Settings:
     steps: int = 600
     seconds: float = 45.0
     rate: float = 2e-3
-    anchor: float = 1e-3
-    forget: float = 0.05
+    anchor: float = 1e-2
+    forget: float = 0.1
     length: int = 32
     batch: int = 32
     alpha: float = 1.0
@@ -230,25 +233,30 @@ def _train(
     anchors = [p.detach().clone() for p in parameters]
     optimiser = torch.optim.Adam(parameters, settings.rate)
     rng = np.random.default_rng(settings.seed)
-    share = 2 if old else 1
-    best, before = _error(policy, new.check), _error(policy, old.check) if old else 0.0
-    kept, kept_step, step = copy.deepcopy(circuit.state_dict()), 0, 0
-    every = max(1, settings.steps // 20)
+    sources = [new, old] if old else [new]
+    # In shares of what they were: an old error is small, and must count before it has grown.
+    before = [max(_error(policy, each.check), 1e-12) for each in sources]
+    best, kept, kept_step = 1.0, [p.clone() for p in anchors], 0
+
+    def keep_if_best(step: int) -> None:
+        nonlocal best, kept, kept_step
+        share, *forgotten = (
+            _error(policy, each.check) / first for each, first in zip(sources, before, strict=True)
+        )
+        # Weights that are no numbers compare false and are never kept.
+        if share < best and all(each <= 1 + settings.forget for each in forgotten):
+            best, kept, kept_step = share, [p.detach().clone() for p in parameters], step
+
+    every, step = max(1, settings.steps // 20), 0
     bar = tqdm(total=settings.steps, desc="adapting", unit="step", delay=1, disable=None)
     while step < settings.steps and time.perf_counter() - started < settings.seconds:
-        parts = [new.batch(max(1, settings.batch // share), rng)]
-        if old:
-            parts.append(old.batch(max(1, settings.batch // share), rng))
-        features, labels, elapsed = (torch.cat(each) for each in zip(*parts, strict=True))
-        commands, _ = policy.forward_features(features, None, elapsed)
-        # The first frames start from a state that no drive is in.
-        start = settings.length // 8
-        loss = weighted_loss(
-            (commands / policy.scale)[:, start:], labels[:, start:], settings.alpha
-        ).mean()
         pull = sum(((p - a) ** 2).sum() for p, a in zip(parameters, anchors, strict=True))
+        loss = settings.anchor * pull
+        for each, first in zip(sources, before, strict=True):
+            batch = each.batch(max(1, settings.batch // len(sources)), rng)
+            loss = loss + _loss(policy, batch, settings) / first
         optimiser.zero_grad()
-        (loss + settings.anchor * pull).backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         rate = settings.rate * learning_rate_share(step, settings.steps, settings.steps // 20)
         for group in optimiser.param_groups:
@@ -257,14 +265,31 @@ def _train(
         step += 1
         bar.update()
         if step % every == 0 or step == settings.steps:
-            error = _error(policy, new.check)
-            remembers = not old or _error(policy, old.check) <= before * (1 + settings.forget)
-            # Weights that are no numbers compare false and are never kept.
-            if error < best and remembers:
-                best, kept, kept_step = error, copy.deepcopy(circuit.state_dict()), step
+            keep_if_best(step)
     bar.close()
-    circuit.load_state_dict(kept)
+    # Between the start and the end lie weights that keep more of the old (Wortsman et al., "Robust
+    # fine-tuning of zero-shot models", 2022).
+    ends = [p.detach().clone() for p in parameters]
+    for part in range(1, 10):
+        _set(parameters, [a.lerp(e, part / 10) for a, e in zip(anchors, ends, strict=True)])
+        keep_if_best(step)
+    _set(parameters, kept)
     return step, kept_step, time.perf_counter() - started
+
+
+@torch.no_grad()
+def _set(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)
+
+
+def _loss(policy: Policy, batch: tuple[Tensor, Tensor, Tensor], settings: Settings) -> Tensor:
+    features, labels, elapsed = batch
+    commands, _ = policy.forward_features(features, None, elapsed)
+    # The first frames start from a state that no drive is in.
+    start = settings.length // 8
+    commands = (commands / policy.scale)[:, start:]
+    return weighted_loss(commands, labels[:, start:], settings.alpha).mean()
 
 
 def _error(policy: Policy, stretches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> float:
