@@ -1,4 +1,9 @@
-"""The one exception that a user's input may raise."""
+"""The one exception that a user's input may raise, and help for a name that nobody knows."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "nearest_first"]
 
 
 class InputError(Exception):
@@ -7,3 +12,10 @@ class InputError(Exception):
     The message is one sentence that says what was expected, what came and what to do. The command
     line prints it and exits with 2; nodes log it and refuse to configure.
     """
+
+
+def nearest_first(given: object, known: Iterable[object]) -> str:
+    """The known names, separated by commas, those first that look most like what was given."""
+    names = [str(name) for name in known]
+    near = difflib.get_close_matches(str(given), names, n=max(len(names), 1), cutoff=0.5)
+    return ", ".join([*near, *(name for name in names if name not in near)])

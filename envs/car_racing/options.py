@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import Any
 
 from liquid_control.envs.car_racing.variants import VARIANTS
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["Options"]
 
@@ -40,7 +39,7 @@ class Options:
     def __post_init__(self) -> None:
         if not isinstance(self.variant, str) or self.variant not in VARIANTS:
             raise InputError(
-                f"The option 'variant' is one of {_nearest_first(self.variant, VARIANTS)}, "
+                f"The option 'variant' is one of {nearest_first(self.variant, VARIANTS)}, "
                 f"got {self.variant!r}; choose one of these."
             )
         for name, (low, high) in RANGES.items():
@@ -66,13 +65,6 @@ class Options:
         for name in options or {}:
             if name not in known:
                 raise InputError(
-                    f"CarRacing has no option {name!r}; choose from {_nearest_first(name, known)}."
+                    f"CarRacing has no option {name!r}; choose from {nearest_first(name, known)}."
                 )
         return replace(self, **(options or {}))
-
-
-def _nearest_first(given: object, known: Any) -> str:
-    def similarity(name: str) -> float:
-        return difflib.SequenceMatcher(None, str(given), name).ratio()
-
-    return ", ".join(sorted(known, key=similarity, reverse=True))

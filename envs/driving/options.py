@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["MARKINGS", "OBSTACLES", "SCENES", "Options"]
 
@@ -132,8 +131,7 @@ class Options:
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise InputError(
-                    f"Unknown {name} {value!r}: expected one of {', '.join(map(str, known))}"
-                    f"{_nearest(value, known)}."
+                    f"Unknown {name} {value!r}: expected one of {nearest_first(value, known)}."
                 )
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
@@ -160,8 +158,7 @@ class Options:
         for name in changes or {}:
             if name not in known:
                 raise InputError(
-                    f"Driving-v1 has no option {name!r}{_nearest(name, known)}; it has "
-                    f"{', '.join(known)}."
+                    f"Driving-v1 has no option {name!r}; it has {nearest_first(name, known)}."
                 )
         return replace(self, **(changes or {}))
 
@@ -202,8 +199,3 @@ class Options:
             daytime=self.daytime or daytime,
             weather=weather,
         )
-
-
-def _nearest(value: Any, known) -> str:
-    close = difflib.get_close_matches(str(value), [str(item) for item in known], n=1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import ceil, isfinite, pi
 
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["RC_TRACK", "SHAPES", "SHARP", "RoadStyle"]
 
@@ -52,10 +51,9 @@ class RoadStyle:
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
-            near = get_close_matches(str(self.shape), SHAPES, n=len(SHAPES), cutoff=0.0)
             raise InputError(
-                f"The shape of a road is one of {', '.join(near)}, got {self.shape!r}; "
-                "choose one of these."
+                f"The shape of a road is one of {nearest_first(self.shape, SHAPES)}, got "
+                f"{self.shape!r}; choose one of these."
             )
         if self.lanes not in (1, 2):
             raise InputError(f"A road has 1 or 2 lanes, got {self.lanes!r}; choose one of these.")

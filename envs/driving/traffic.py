@@ -5,13 +5,12 @@ Where they are depends on the seed and on time alone, never on the driver under 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
 
 from liquid_control.envs.driving.road import Road
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["KINDS", "MAX_CARS", "SIZE", "Traffic", "draw"]
 
@@ -121,9 +120,8 @@ def draw(rng: np.random.Generator, road: Road, kind: str = "none", density: floa
         InputError: for an unknown kind, a density outside 0 to 1, or oncoming cars on one lane.
     """
     if kind not in KINDS:
-        near = difflib.get_close_matches(str(kind), KINDS, n=len(KINDS), cutoff=0.0)
         raise InputError(
-            f"Other cars are one of {', '.join(near)}, got {kind!r}; choose one of these."
+            f"Other cars are one of {nearest_first(kind, KINDS)}, got {kind!r}; choose one."
         )
     if not 0.0 <= density <= 1.0:
         raise InputError(f"The density of other cars is a share from 0 to 1, got {density}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from liquid_control.camera import CameraEffects
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["COLOURS", "SCENES", "SHAPES", "TASKS", "Options"]
 
@@ -122,7 +121,7 @@ class Options:
             value = getattr(self, name)
             if value is not None and value not in known:
                 raise InputError(
-                    f"Unknown {name} {value!r}: expected one of {_in_order(value, known)}."
+                    f"Unknown {name} {value!r}: expected one of {nearest_first(value, known)}."
                 )
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
@@ -170,7 +169,7 @@ class Options:
         for name in changes or {}:
             if name not in known:
                 raise InputError(
-                    f"Drone-v0 has no option {name!r}; it has {_in_order(name, known)}."
+                    f"Drone-v0 has no option {name!r}; it has {nearest_first(name, known)}."
                 )
         return replace(self, **(changes or {}))
 
@@ -194,9 +193,3 @@ class Options:
             distance=self.distance or DISTANCES[self.task],
             seconds=self.seconds if self.seconds is not None else SECONDS[self.task],
         )
-
-
-def _in_order(value: Any, known: tuple[str, ...]) -> str:
-    """The known names, those first that look like what was given."""
-    close = difflib.get_close_matches(str(value), known, n=len(known), cutoff=0.5)
-    return ", ".join([*close, *(name for name in known if name not in close)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import deque
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +12,7 @@ import numpy as np
 from liquid_control.camera.lens import Intrinsics, intrinsics
 from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["CameraEffects", "CameraPipeline"]
 
@@ -103,10 +102,9 @@ class CameraEffects:
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-                ordered = near + [other for other in known if other not in near]
                 raise InputError(
-                    f"There is no camera effect {name!r}; those there are: {', '.join(ordered)}."
+                    f"There is no camera effect {name!r}; those there are: "
+                    f"{nearest_first(name, known)}."
                 )
         return cls(**values)
 

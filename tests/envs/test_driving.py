@@ -263,8 +263,8 @@ def test_views_have_their_sizes():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"season": "wintr"}, ["spring, summer, autumn, winter", "did you mean winter?"]),
-        ({"seasn": "winter"}, ["no option 'seasn'", "did you mean season?"]),
+        ({"season": "wintr"}, ["expected one of winter, ", "spring", "summer", "autumn"]),
+        ({"seasn": "winter"}, ["no option 'seasn'; it has season, "]),
         ({"hills": 2.0}, ["from 0 to 1", "2.0"]),
         ({"hills": "high"}, ["from 0 to 1", "'high'"]),
         ({"lanes": 3}, ["expected one of 1, 2"]),
