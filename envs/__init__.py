@@ -10,9 +10,14 @@ They import nothing of liquid_control but errors, command and camera, so that th
 their own. Import them as `liquid_control.envs`, never as a global module `envs`.
 """
 
+import warnings
+
 import gymnasium
 
 __all__: list[str] = []
+
+# Driving-v0 is kept for the models that were trained in it; to them v1 is no upgrade.
+warnings.filterwarnings("ignore", r".*liquid_control/Driving-v0 is out of date", DeprecationWarning)
 
 gymnasium.register(
     id="liquid_control/Driving-v0",
