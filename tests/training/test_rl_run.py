@@ -139,8 +139,9 @@ def test_changes_of_the_action_cost_what_the_recipe_says():
     assert costs == pytest.approx([0.0, 0.0, 0.1 * (0.2 * 20) ** 2 / 20])
 
 
-def test_the_model_that_is_left_acts_as_the_learner_does():
-    recipe = small(evaluations=0)
+@pytest.mark.parametrize("circuit", ["ncp-ltc", "ncp-cfc-mixed", "lstm-8", "cnn"])
+def test_the_model_that_is_left_acts_as_the_learner_does(circuit):
+    recipe = small(evaluations=0, circuit=circuit, steps=32)
     policy = learn(recipe, Path("out"), Path("run"))
     worlds = make_worlds(recipe, policy)
     model = make_learner(recipe, policy, worlds)
@@ -160,7 +161,7 @@ def test_the_model_that_is_left_acts_as_the_learner_does():
         }
         action, state = model.predict(seen, state, np.array([index == 0]), deterministic=True)
         command = driver.step(frame, elapsed).command
-        np.testing.assert_allclose(action[0] * policy.spec.high, command, atol=1e-5)
+        np.testing.assert_allclose(action[0] * policy.spec.high, command, atol=2e-5)
         frame, *_ = world.step(np.array([command[0], 3.0]))
     worlds.close()
 
@@ -272,6 +273,7 @@ def test_a_bad_recipe_is_refused_with_a_reason(tmp_path, capsys, text, sentence)
     [
         ({"env": "liquid_control/Nowhere-v0"}, "No world"),
         ({"init": "nobody"}, "No model 'nobody'"),
+        ({"circuit": "ltcc"}, "There is no circuit 'ltcc'"),
         ({"outputs": ("wings",)}, "takes turn, speed, got outputs wings"),
         ({"privileged": ("wind",)}, "does not tell wind.*distance, side"),
         ({"init": "other", "outputs": ()}, "gives pull, but the world takes turn, speed"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from liquid_control.circuits import Circuit
 from liquid_control.perception import VisionHead
+from liquid_control.perception.baseline import BaselineHead, FeedForward
 from liquid_control.perception.head import HEIGHT, WIDTH
 from liquid_control.training.rl.sequences import run_sequences
 
@@ -51,11 +52,13 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
     Args:
         observation_space, action_space, lr_schedule: as stable-baselines3 gives them. The
             schedule's value multiplies all rates.
-        circuit: the actor; trained in place. One output per action.
+        circuit: the actor; trained in place. One output per action. May be the `FeedForward` of the
+            baseline, which has no memory: then this is plain PPO.
         head: turns frames into features and is trained, too; in place.
         critic_circuit: a memory for the critic, whose inputs are features and privileged values;
             by default it has none.
         critic_layers: sizes of the critic's hidden layers.
+        tick: what circuits count as one unit of time [s], see `Policy`.
         log_std_init: logarithm of the first standard deviation of actions.
         circuit_rate, head_rate, critic_rate: learning rates of Adam.
         use_sde: must be False.
@@ -69,10 +72,11 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
         observation_space: spaces.Dict,
         action_space: spaces.Box,
         lr_schedule: Schedule,
-        circuit: Circuit,
-        head: VisionHead | None = None,
+        circuit: Circuit | FeedForward,
+        head: VisionHead | BaselineHead | None = None,
         critic_circuit: Circuit | None = None,
         critic_layers: Sequence[int] = (64, 64),
+        tick: float = 1.0,
         log_std_init: float = -1.0,
         circuit_rate: float = 3e-4,
         head_rate: float = 3e-5,
@@ -86,6 +90,7 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
             observation_space, action_space, lr_schedule
         )
         self.circuit, self.head, self.critic_circuit = circuit, head, critic_circuit
+        self.tick = tick
         features, privileged = circuit.inputs, observation_space.spaces.get("privileged")
         inputs = features + (0 if privileged is None else privileged.shape[0])
         if critic_circuit is not None and critic_circuit.inputs != inputs:
@@ -150,6 +155,10 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
     ) -> Tensor:
         return self._judge(self._features(obs), obs, lstm_states, episode_starts)[0]
 
+    def set_training_mode(self, mode: bool) -> None:
+        """Never: with dropout, probabilities would not be comparable to those of the rollout."""
+        super().set_training_mode(False)
+
     def _features(self, obs: Observation) -> Tensor:
         if self.head is None:
             return obs["features"].float()
@@ -161,7 +170,8 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
     def _act(
         self, features: Tensor, obs: Observation, states: LSTMStates, starts: Tensor
     ) -> tuple[Distribution, LSTMStates]:
-        means, states = _recur(self.circuit, features, obs["elapsed"], states, starts)
+        ticks = obs["elapsed"] / self.tick
+        means, states = _recur(self.circuit, features, ticks, states, starts)
         return self.action_dist.proba_distribution(means, self.log_std), states
 
     def _judge(
@@ -171,12 +181,17 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
         if "privileged" in obs:
             seen = torch.cat((seen, obs["privileged"].float()), 1)
         if self.critic_circuit is not None:
-            seen, states = _recur(self.critic_circuit, seen, obs["elapsed"], states, starts)
+            ticks = obs["elapsed"] / self.tick
+            seen, states = _recur(self.critic_circuit, seen, ticks, states, starts)
         return self.value_net(seen), states
 
 
 def _recur(
-    circuit: Circuit, inputs: Tensor, elapsed: Tensor, states: LSTMStates, starts: Tensor
+    circuit: Circuit | FeedForward,
+    inputs: Tensor,
+    elapsed: Tensor,
+    states: LSTMStates,
+    starts: Tensor,
 ) -> tuple[Tensor, LSTMStates]:
     """Outputs (sequences * time, outputs) and states, in the layout of RecurrentPPO."""
     packed, rest = states
@@ -206,7 +221,11 @@ def _layers(inputs: int, sizes: Sequence[int]) -> nn.Sequential:
 
 
 def _check(
-    observations: spaces.Space, actions: spaces.Space, circuit: Circuit, seen: str, use_sde: bool
+    observations: spaces.Space,
+    actions: spaces.Space,
+    circuit: Circuit | FeedForward,
+    seen: str,
+    use_sde: bool,
 ) -> None:
     if not isinstance(observations, spaces.Dict) or not {seen, "elapsed"} <= set(observations):
         raise ValueError(

@@ -28,6 +28,7 @@ from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
+from liquid_control.training.networks import make_policy
 from liquid_control.training.rl.algorithm import CircuitPPO
 from liquid_control.training.rl.callbacks import BEST, CHECKPOINT, Keeper, Progress
 from liquid_control.training.rl.checkpoint import restore
@@ -180,6 +181,7 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
         policy_kwargs={
             "circuit": policy.circuit,
             "head": policy.head if convolves else None,
+            "tick": policy.tick,
             "critic_layers": recipe.critic_layers,
             "log_std_init": float(np.log(recipe.noise)),
             "circuit_rate": recipe.circuit_rate,
@@ -193,7 +195,8 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
 
 def _start(recipe: RLRecipe) -> Policy:
     if recipe.init is None:
-        return Policy(command_of(recipe.env, recipe.options, recipe.outputs))
+        spec = command_of(recipe.env, recipe.options, recipe.outputs)
+        return make_policy(recipe.circuit, spec).eval()
     policy = Policy.load(models.find(recipe.init))
     if recipe.outputs and recipe.outputs != policy.spec.names:
         raise InputError(

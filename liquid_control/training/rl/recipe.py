@@ -26,6 +26,7 @@ class RLRecipe:
         env: the world.
         options: of the world, for its constructor or its reset.
         init: model to start from; none starts from nothing.
+        circuit: what drives where nothing is there to start from; see `training.recipe.Recipe`.
         outputs: names of the commands to learn from nothing; all of the world's by default.
         privileged: values of the world's info that the critic sees beside the features.
         strides: every how many frames of the world the policy sees one, drawn for each episode.
@@ -62,6 +63,7 @@ class RLRecipe:
     env: str
     options: dict[str, Any] = field(default_factory=dict)
     init: str | None = None
+    circuit: str = "ncp-ltc"
     outputs: tuple[str, ...] = ()
     privileged: tuple[str, ...] = ()
     strides: tuple[int, ...] = (1,)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from liquid_control.circuits import Circuit
+from liquid_control.perception.baseline import FeedForward
 
 __all__ = ["run_sequences"]
 
@@ -13,7 +14,11 @@ Parts = tuple[Tensor, ...]
 
 
 def run_sequences(
-    circuit: Circuit, inputs: Tensor, state: Parts, elapsed: Tensor, starts: Tensor
+    circuit: Circuit | FeedForward,
+    inputs: Tensor,
+    state: Parts,
+    elapsed: Tensor,
+    starts: Tensor,
 ) -> tuple[Tensor, Parts]:
     """Outputs of a circuit over sequences, its state zero again wherever an episode starts.
 
@@ -22,15 +27,18 @@ def run_sequences(
     passes, so that the state behind them is the state at their end (see `Circuit`).
 
     Args:
-        circuit: any.
+        circuit: any, also one without a state.
         inputs: (sequences, time, inputs).
         state: parts (sequences, size) of the state before the first sample.
-        elapsed: (sequences, time) [s]; 0 marks padding, which leaves the state as it is.
+        elapsed: (sequences, time) in the circuit's unit; 0 marks padding, which leaves the state
+            as it is.
         starts: (sequences, time) bool, whether a sample is the first one of an episode.
 
     Returns:
         Outputs (sequences, time, outputs) and the parts of the state after the last sample.
     """
+    if not circuit.state_sizes:
+        return circuit(inputs, None, elapsed)[0], ()
     state = tuple(torch.where(starts[:, :1], 0.0, part) for part in state)
     rows, time = starts.shape
     if time == 1:

@@ -16,7 +16,8 @@ from liquid_control.camera import CameraSetup
 from liquid_control.command import CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.perception import VisionHead
-from liquid_control.perception.head import FEATURES, HEIGHT, WIDTH
+from liquid_control.perception.baseline import BaselineHead
+from liquid_control.perception.head import HEIGHT, WIDTH
 from liquid_control.rollout import make_world, split_options
 
 __all__ = ["FeatureVecEnv", "LearnerWorld", "command_of"]
@@ -155,9 +156,9 @@ class FeatureVecEnv(VecEnvWrapper):
         head: used as it is, without gradients.
     """
 
-    def __init__(self, venv: VecEnv, head: VisionHead) -> None:
+    def __init__(self, venv: VecEnv, head: VisionHead | BaselineHead) -> None:
         rest = {name: space for name, space in venv.observation_space.items() if name != "frame"}
-        features = spaces.Box(0.0, np.inf, (FEATURES,))
+        features = spaces.Box(0.0, np.inf, (head.features,))
         super().__init__(venv, spaces.Dict({"features": features, **rest}))
         self._head = head
 
@@ -176,8 +177,7 @@ class FeatureVecEnv(VecEnvWrapper):
     @torch.inference_mode()
     def _seen(self, observations: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         frames = torch.from_numpy(observations["frame"]).view(-1, HEIGHT, WIDTH, 3)
-        device = self._head.dense_bias.device
-        features = self._head(frames.to(device)).cpu().numpy()
+        features = self._head(frames).numpy()
         rest = {name: value for name, value in observations.items() if name != "frame"}
         return {"features": features, **rest}
 
