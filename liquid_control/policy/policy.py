@@ -1,28 +1,17 @@
-"""A policy: vision head, liquid circuit and what its outputs mean; and the driver that runs it.
-
-    policy = Policy(CommandSpec((CURVATURE, SPEED)))
-    policy.save("runs/model")
-    driver = Driver(Policy.load("runs/model"))
-    decision = driver.step(frame, elapsed_s=1 / 30)   # numpy in, numpy out
-
-On disk a policy is a folder with `model.safetensors` and `config.json`: nothing in it can run code.
-"""
+"""Head, circuit and what the outputs mean; saved as a folder that cannot run code."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 from torch import Tensor, nn
 
-from liquid_control.attention.visual_backprop import visual_backprop
 from liquid_control.camera import CameraSetup
 from liquid_control.circuits import LTC, Circuit, Wiring, flagship_wiring
 from liquid_control.circuits.saving import describe, make
@@ -33,7 +22,7 @@ from liquid_control.perception import VisionHead
 from liquid_control.perception.baseline import BaselineHead, FeedForward
 from liquid_control.perception.head import HEIGHT, WIDTH
 
-__all__ = ["Decision", "Driver", "Policy", "frame_hash", "recompute"]
+__all__ = ["Policy"]
 
 FORMAT = "liquid_control policy"
 VERSION = 1
@@ -284,140 +273,6 @@ class Policy(nn.Module):
                 "one training."
             )
         self.load_state_dict(weights)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision with all that recomputing it takes.
-
-    Args:
-        command: float32 (outputs,), physical units, clipped to the specification; NaN stays NaN.
-        state_before: float32 (19,), neurons before the frame; (units + memory,) where a circuit has
-            one, as `Policy.state_names` says.
-        state: as `state_before`, after the frame.
-        time_constants: as `state`, effective time constants after the frame [s]; NaN where a
-            circuit has none.
-        elapsed: time since the frame before [s].
-        reset: the state was fresh.
-        frame_hash: `frame_hash` of the prepared frame.
-    """
-
-    command: np.ndarray
-    state_before: np.ndarray
-    state: np.ndarray
-    time_constants: np.ndarray
-    elapsed: float
-    reset: bool
-    frame_hash: str
-
-
-class Driver:
-    """Runs a policy frame by frame: numpy in, numpy out, the neurons' state kept inside.
-
-    The circuit's parameters are read at construction and at `reset`: reset after changing them.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self._device = policy.scale.device
-        self._pixels = torch.empty((1, HEIGHT, WIDTH, 3), dtype=torch.uint8)
-        self._pixels_numpy = self._pixels[0].numpy()
-        self._activations: list[Tensor] = []
-        self.reset()
-
-    @torch.inference_mode()
-    def reset(self) -> None:
-        """Forget the past: neurons to zero."""
-        self._prepared = self.policy.circuit.prepare()
-        sizes = self.policy.circuit.state_sizes
-        self._state = torch.zeros((1, sum(sizes)), device=self._device)
-        self._fresh = True
-
-    @torch.inference_mode()
-    def step(self, frame: np.ndarray, elapsed_s: float) -> Decision:
-        """Decide on one frame.
-
-        Args:
-            frame: uint8 RGB (rows, columns, 3) of any size; the policy's camera setup is applied.
-            elapsed_s: time since the frame before [s], >= 0; after a reset the camera's period.
-
-        Raises:
-            InputError: the frame does not fit the camera setup.
-            ValueError: a negative or NaN elapsed time.
-        """
-        policy = self.policy
-        np.copyto(self._pixels_numpy, policy.camera.apply(frame))
-        features, self._activations = policy.head(self._pixels.to(self._device), True)
-        before, circuit = self._state, policy.circuit
-        outputs, after = circuit.step(
-            features, self._parts(before), elapsed_s / policy.tick, self._prepared
-        )
-        # One row holds all parts of a state, so that a decision can be recorded and recomputed.
-        state = (
-            after if isinstance(after, Tensor) else torch.cat((before[:, :0], *(after or ())), 1)
-        )
-        if type(circuit) is LTC and circuit.memory is None:
-            constants = circuit.time_constants(features, state, self._prepared) * policy.tick
-        else:
-            constants = torch.full_like(state, torch.nan)
-        # Only after everything has worked, so that a refused frame leaves the driver as it was.
-        reset, self._state, self._fresh = self._fresh, state, False
-        return Decision(
-            command=policy.spec.clip((outputs * policy.scale)[0].cpu().numpy()),
-            state_before=before[0].cpu().numpy(),
-            state=state[0].cpu().numpy(),
-            time_constants=constants[0].cpu().numpy(),
-            elapsed=float(elapsed_s),
-            reset=reset,
-            frame_hash=frame_hash(self._pixels_numpy),
-        )
-
-    def _parts(self, state: Tensor) -> Tensor | tuple[Tensor, ...] | None:
-        """A state (1, numbers) as the circuit takes it."""
-        sizes = self.policy.circuit.state_sizes
-        return state if len(sizes) == 1 else (state.split(sizes, 1) if sizes else None)
-
-    @torch.inference_mode()
-    def attention(self) -> np.ndarray:
-        """Where the head looked in the last frame: float32 (78, 200) in [0, 1] (VisualBackProp).
-
-        Raises:
-            RuntimeError: no frame came yet.
-        """
-        if not self._activations:
-            raise RuntimeError("Attention needs a frame; call step() before attention().")
-        layers = self.policy.head.layers
-        return visual_backprop(self._activations, layers, (HEIGHT, WIDTH))[0].cpu().numpy()
-
-
-def frame_hash(frame: np.ndarray) -> str:
-    """64-bit BLAKE2b of a prepared frame's bytes, 16 hexadecimal digits."""
-    return hashlib.blake2b(np.ascontiguousarray(frame), digest_size=8).hexdigest()
-
-
-def recompute(policy: Policy, frame: np.ndarray, decision: Decision) -> np.ndarray:
-    """The command that `policy` gives for a recorded decision, float32 (outputs,), clipped.
-
-    Equal to `decision.command` to the bit on the same kind of machine and number of threads, to
-    about 1e-6 of the limits elsewhere.
-
-    Args:
-        policy: the policy that is said to have decided.
-        frame: the frame that it is said to have seen, uint8 RGB.
-        decision: of it only frame_hash, state_before and elapsed are used.
-
-    Raises:
-        InputError: the frame is not the one of the decision.
-    """
-    came = frame_hash(policy.camera.apply(frame))
-    if came != decision.frame_hash:
-        raise InputError(
-            f"The decision was made on frame {decision.frame_hash}, got frame {came}; pair "
-            "decisions and frames by their time stamps."
-        )
-    driver = Driver(policy)
-    driver._state = torch.as_tensor(decision.state_before, device=driver._device)[None].clone()
-    return driver.step(frame, decision.elapsed).command
 
 
 def _described_default(circuit: LTC) -> dict:
