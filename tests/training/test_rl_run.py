@@ -2,6 +2,7 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -52,6 +53,10 @@ class Lamp(gymnasium.Env):
         Lamp.count += 1
         if Lamp.count == int(os.environ.get("LAMP_KILLS_AT", 0)):
             os.kill(os.getpid(), signal.SIGKILL)
+        if Lamp.count == int(os.environ.get("LAMP_INTERRUPTS_AT", 0)):
+            # As Ctrl-C does, which reaches every process of a terminal.
+            for process in (os.getpid(), multiprocessing.parent_process().pid):
+                os.kill(process, signal.SIGINT)
         self.actions.append(np.array(action))
         self.done += 1
         reward = float(action[0]) if self.left else -float(action[0])
@@ -222,6 +227,25 @@ def test_a_checkpoint_that_would_run_code_or_is_cut_off_is_refused(tmp_path):
     Path("run/checkpoint.pt").write_bytes(b"PK")
     with pytest.raises(InputError, match="no checkpoint of this version, or damaged"):
         learn(small(), Path("out"), Path("run"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_with_processes_quietly_and_leaves_its_checkpoint(tmp_path, pytestconfig):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"model: lamp\nenv: {WORLD}\nsteps: 256\nenvs: 2\nrollout: 16\nbatch: 16\nepochs: 1\n"
+        "evaluations: 0\ncheckpoint_every: 32\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(pytestconfig.rootpath)}
+    done = subprocess.run(
+        [sys.executable, "-m", "liquid_control", "rl", str(recipe), "--output=out", "--run=run"],
+        env=environment | {"LAMP_INTERRUPTS_AT": "50"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    assert torch.load("run/checkpoint.pt", weights_only=True)["steps"] == 96
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict, fields, make_dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -147,8 +149,11 @@ def make_worlds(recipe: RLRecipe, policy: Policy) -> VecEnv:
         first.reset(seed=0)
     finally:
         first.close()
-    several = SubprocVecEnv if recipe.processes else DummyVecEnv
-    worlds: VecEnv = VecMonitor(several([make] * recipe.envs))
+    if recipe.processes:
+        several: VecEnv = SubprocVecEnv([partial(_in_own_process, make)] * recipe.envs)
+    else:
+        several = DummyVecEnv([make] * recipe.envs)
+    worlds: VecEnv = VecMonitor(several)
     if not recipe.head_rate:
         worlds = FeatureVecEnv(worlds, policy.head)
     keys = ["privileged"] if recipe.privileged else None
@@ -191,6 +196,12 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
         seed=recipe.seed,
         device=device,
     )
+
+
+def _in_own_process(make: Callable[[], LearnerWorld]) -> LearnerWorld:
+    # Ctrl-C reaches every process of a terminal; the parent decides what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return make()
 
 
 def _start(recipe: RLRecipe) -> Policy:
