@@ -331,3 +331,12 @@ def test_worlds_that_are_closed_leave_nothing_behind():
         memory.append(_resident())
     # A model has about 7 MiB, an OpenGL context as much again.
     assert memory[-1] - memory[4] < 20 * 2**20
+
+
+def test_a_window_shows_the_episode(monkeypatch):
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    env = gymnasium.make(WORLD, render_mode="human", camera=False).unwrapped
+    drive(env, 0, 3)
+    assert env.render() is None
+    env.close()
