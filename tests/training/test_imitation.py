@@ -146,8 +146,8 @@ def test_two_processes_train_what_one_trains(small, tmp_path, mode):
         )
         assert done.returncode == 0, done.stderr[-2000:]
     first, second = (Policy.load(tmp_path / f"model_{n}").state_dict() for n in "12")
-    # Adam takes a full step also where a gradient is nothing but rounding, so single weights differ;
-    # other batches would move whole tensors by a tenth of their norm.
+    # Adam takes a full step also where a gradient is nothing but rounding, so single weights
+    # differ; other batches would move whole tensors by a tenth of their norm.
     for name, value in first.items():
         assert (second[name] - value).norm() <= 5e-3 * value.norm() + 1e-4, name
 
