@@ -119,7 +119,10 @@ class DrivingEnv(gymnasium.Env):
         self.cruise = self._spec.cruise if cruise is None else float(cruise)
         self._steps = round(seconds * RATE)
         self._camera = camera
-        self._front = FrontCamera(height, width)
+        fovy = self.options.camera_fovy or self._spec.camera_fovy
+        self._front = FrontCamera(height, width, float(np.deg2rad(fovy)))
+        style = _style(self.options, self._spec.scale)
+        self.road = generate(np.random.default_rng(0), style, self._curvature.high)
         self._worlds: dict[str, tuple[World, Vehicle]] = {}
         self._renderers: dict[str, Renderer] = {}
         self._window: Window | None = None

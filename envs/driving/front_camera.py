@@ -33,16 +33,17 @@ class FrontCamera:
 
     Args:
         height, width: of the frames [px].
+        fovy: vertical field of view [rad], until `reset` says what it is in an episode.
 
     Attributes:
-        camera: intrinsics of the frames, since `reset`.
+        camera: intrinsics of the frames.
         size: width and height [px] of what must be rendered.
         sight: where the camera looks, from the vehicle's yaw, and how far it sees aside [rad].
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, fovy: float) -> None:
         self._height, self._width = height, width
-        self.camera = intrinsics(width, height, 1.0)
+        self.camera = intrinsics(width, height, fovy)
         self.size = width, height
 
     def largest(self, width: int, height: int) -> tuple[int, int]:

@@ -340,3 +340,10 @@ def test_a_window_shows_the_episode(monkeypatch):
     drive(env, 0, 3)
     assert env.render() is None
     env.close()
+
+
+def test_road_and_camera_are_known_before_the_first_reset():
+    # The simulator node asks for them when it is configured.
+    env = gymnasium.make(WORLD, camera_fovy=50.0).unwrapped
+    assert env.road.length > 100
+    assert np.rad2deg(env.fovy) == pytest.approx(50.0)
