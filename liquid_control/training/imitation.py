@@ -6,6 +6,8 @@ import functools
 import inspect
 import json
 import logging
+import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -88,7 +90,15 @@ def train(
     """
     output = output or models.share() / "models" / settings.model
     where = f"{recipe} with the command line's options"
-    fit(check(settings, where), output, models.find(init) if init else None, machine=machine)
+    try:
+        fit(check(settings, where), output, models.find(init) if init else None, machine=machine)
+    except KeyboardInterrupt:
+        print(
+            f"liquid-control: interrupted; the last checkpoint is in checkpoints/{output.name}, "
+            "run the same command again to go on.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 
@@ -148,10 +158,11 @@ def fit(
     parts = split_by_time(drives, recipe.validation, recipe.test)
     lightning.seed_everything(recipe.seed, verbose=False)
     policy = Policy.load(init) if init else make_policy(recipe.circuit, recipe.spec, recipe.camera)
-    if policy.spec.names != recipe.outputs:
+    if (policy.spec.names, policy.camera) != (recipe.outputs, recipe.camera):
         raise InputError(
-            f"{init} gives {', '.join(policy.spec.names)}, the recipe wants "
-            f"{', '.join(recipe.outputs)}; start from another model."
+            f"{init} gives {', '.join(policy.spec.names)} from {policy.camera}, the recipe wants "
+            f"{', '.join(recipe.outputs)} from {recipe.camera}; start from another model or change "
+            "the recipe."
         )
     windows = Windows(parts[0], recipe, varied=True)
     facts = {"frames": [sum(map(len, part)) for part in parts], "init": str(init), **_plain(recipe)}
@@ -172,14 +183,20 @@ def fit(
         warnings.filterwarnings("ignore", ".*but have no `val_dataloader`.*")
         # The averaged policy never trains.
         warnings.filterwarnings("ignore", ".*module.s. in eval mode.*")
-        trainer.fit(
-            module,
-            val_dataloaders=validation_loader(parts[1], recipe) if parts[1] else None,
-            ckpt_path=str(last) if last else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                module,
+                val_dataloaders=validation_loader(parts[1], recipe) if parts[1] else None,
+                ckpt_path=str(last) if last else None,
+                weights_only=True,
+            )
+        except SystemExit as leaving:
+            # After Ctrl-C Lightning ignores further ones and leaves; what leaving means is decided
+            # by the command.
+            if not trainer.interrupted:
+                raise
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from leaving
     best = Policy.load(loop.best) if loop else module.best.eval().cpu()
     if trainer.is_global_zero:
         results = {

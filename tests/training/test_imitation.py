@@ -7,19 +7,22 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from liquid_control.command import SPEED, CommandSpec
 from liquid_control.data.drive import load_drives
 from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
 from liquid_control.policy import Policy
 from liquid_control.training.curves import read_logs
-from liquid_control.training.imitation import fit
+from liquid_control.training.imitation import Machine, fit, train
 from liquid_control.training.module import Imitation
+from liquid_control.training.networks import make_policy
 from liquid_control.training.recipe import Augmentation
 from liquid_control.training.split import split_by_time
 
@@ -189,6 +192,31 @@ def test_a_finished_training_is_not_done_again(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Imitation, "training_step", trained)
     assert same(first, fit(recipe, tmp_path / "again", work=tmp_path / "work"))
+
+
+def test_ctrl_c_is_said_and_goes_on(small, tmp_path, monkeypatch, capsys):
+    step = Imitation.training_step
+
+    def interrupted(module, batch, index):
+        if module.global_step == 3:
+            raise KeyboardInterrupt
+        return step(module, batch, index)
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Imitation, "training_step", interrupted)
+        assert train(Path("recipe.yaml"), small(checkpoint=2), Machine(), Path("model")) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
+    assert train(Path("recipe.yaml"), small(checkpoint=2), Machine(), Path("model")) == 0
+    assert "going on from checkpoints/model/last.ckpt" in capsys.readouterr().out
+
+
+def test_a_model_that_does_not_fit_is_no_start(small, tmp_path):
+    make_policy("ncp-ltc", CommandSpec((SPEED,))).save(tmp_path / "other")
+    with pytest.raises(InputError, match=r"gives speed from .*, the recipe wants curvature"):
+        fit(small(), tmp_path / "model", tmp_path / "other", work=tmp_path / "work")
 
 
 def test_a_loss_that_is_no_number_says_where_and_keeps_the_last_checkpoint(
