@@ -118,7 +118,8 @@ def train(
 
     Args:
         tasks: names of tasks, all by default.
-        models: names of networks, the eight by default; "ltc_full" is a variant.
+        models: names of networks, the eight by default; "ltc_full" and "ltc_slow" are
+            variants of the LTC-NCP.
         seeds: trainings of each network on each task.
         cap: seconds after which a training is stopped.
         rate: learning rate, in place of pilots; with a folder of its own.

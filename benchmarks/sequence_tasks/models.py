@@ -1,4 +1,4 @@
-"""The eight networks that are compared, each with 32 neurons before its outputs, and a variant."""
+"""The eight networks that are compared, each with 32 neurons before its outputs, and variants."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ MODELS = {
     "ode_rnn": "ODE-RNN",
     "grud": "GRU-D",
 }
-# Trained only when asked for by name; tells what the sparse wiring of the LTC-NCP costs it.
-VARIANTS = {"ltc_full": "LTC, all synapses"}
+# Trained only when asked for by name: they tell what the sparse wiring of the LTC-NCP costs it, and
+# what becomes of an LTC whose time constants are those of a whole stream in place of one bit.
+VARIANTS = {"ltc_full": "LTC, all synapses", "ltc_slow": "LTC, all synapses, 16 times slower"}
 
 
 class Network(nn.Module):
@@ -93,8 +94,9 @@ def build(name: str, inputs: int, outputs: int, seed: int) -> Network:
             return Network(ODERNN(inputs, UNITS, outputs, solver="rk4", steps=1))
         case "grud":
             return Network(GRUD(inputs, UNITS, outputs))
-        case "ltc_full":
-            return Network(LTC(inputs, FullyConnected(UNITS)), readout=nn.Linear(UNITS, outputs))
+        case "ltc_full" | "ltc_slow":
+            circuit = LTC(inputs, FullyConnected(UNITS), time_unit=16.0 if "slow" in name else 1.0)
+            return Network(circuit, readout=nn.Linear(UNITS, outputs))
     known = ", ".join((*MODELS, *VARIANTS))
     raise InputError(f"Expected one of the models {known}, got {name!r}.")
 
