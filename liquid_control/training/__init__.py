@@ -1,5 +1,8 @@
 """From bags to policies.
 
-`recipe` holds the settings of a training, `split` divides recordings by time, `augment` varies
-batches, `module` is the loss and the optimiser, and `imitation` puts them together.
+`recipe` holds the settings of a training, `networks` the circuits that it can name, `split` divides
+recordings by time, `batches` orders their windows and `augment` varies them, `module` is the loss
+and the optimiser, `closed_loop` drives in between, `curves` draws what was logged, and `imitation`
+puts them together. `adapt` fine-tunes a circuit alone, on `features` that are computed once. `rl`
+learns from rewards.
 """
