@@ -129,9 +129,11 @@ class PolicyNode(LifecycleNode):
             self._driver.step(frame, self._period)
             self._driver.attention()
         self._output = PolicyOutput(self, policy, self._vehicle, self._stamped)
+        wiring, size = policy.wiring, f"a state of {len(policy.state_names)} numbers"
+        if wiring is not None:
+            size = f"{wiring.units} neurons, {wiring.synapses} synapses"
         self.get_logger().info(
-            f"Loaded {self._model}: {policy.wiring.units} neurons, {policy.wiring.synapses} "
-            f"synapses, outputs {', '.join(policy.spec.names)}."
+            f"Loaded {self._model}: {size}, outputs {', '.join(policy.spec.names)}."
         )
 
     def _activate(self) -> None:

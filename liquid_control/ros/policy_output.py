@@ -46,7 +46,7 @@ class PolicyOutput:
         self._compressed = self._publisher(
             CompressedImage, "~/attention/overlay/compressed", SENSOR
         )
-        names = policy.wiring.names
+        names = policy.state_names
         self._neuron_names = list(names)
         self._audit_names = [*names, "elapsed", "reset", *policy.spec.names]
 
