@@ -1,6 +1,7 @@
 """Driving-v1 as its users meet it: through Gymnasium."""
 
 import functools
+import itertools
 from pathlib import Path
 
 import gymnasium
@@ -109,16 +110,14 @@ def test_other_processes_give_the_same_frames_and_rewards(world, kind):
 
 def test_every_season_weather_and_time_of_day_looks_different(world):
     looks = {}
-    for season in SEASONS:
-        for weather in WEATHERS:
-            for daytime in DAYTIMES:
-                asked = {"season": season, "weather": weather, "daytime": daytime, "hills": 0.0}
-                looks[season, weather, daytime] = world.reset(seed=3, options=asked)[0].astype(int)
+    for season, weather, daytime in itertools.product(SEASONS, WEATHERS, DAYTIMES):
+        if daytime == "day" or (season in ("summer", "winter") and weather in ("clear", "fog")):
+            asked = {"season": season, "weather": weather, "daytime": daytime, "hills": 0.0}
+            looks[season, weather, daytime] = world.reset(seed=3, options=asked)[0].astype(int)
     # Snow falls in winter alone; asked for at another time, the sky is overcast.
     for season in SEASONS[:3]:
-        for daytime in DAYTIMES:
-            snow = looks.pop((season, "snow", daytime))
-            assert np.array_equal(snow, looks[season, "overcast", daytime])
+        snow = looks.pop((season, "snow", "day"))
+        assert np.array_equal(snow, looks[season, "overcast", "day"])
     names = list(looks)
     for index, name in enumerate(names):
         for other in names[:index]:
@@ -326,11 +325,11 @@ def test_a_thousand_resets_leave_memory_flat():
 
 def test_worlds_that_are_closed_leave_nothing_behind():
     memory = []
-    for _ in range(12):
+    for _ in range(9):
         _resets(2)
         memory.append(_resident())
     # A model has about 7 MiB, an OpenGL context as much again.
-    assert memory[-1] - memory[4] < 20 * 2**20
+    assert memory[-1] - memory[4] < 14 * 2**20
 
 
 def test_a_window_shows_the_episode(monkeypatch):
