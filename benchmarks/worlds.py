@@ -1,12 +1,12 @@
 """Camera steps per second of our worlds and of Gymnasium's CarRacing-v3, in one run.
 
-    python benchmarks/worlds.py                 one thread, prints a table
+    python benchmarks/worlds.py                 one core, prints a table
     python benchmarks/worlds.py --json-file F   writes it as JSON, too
 
 Needs gymnasium[box2d]. The worlds take turns, so that a change of the machine's speed meets all of
 them; the ratio of the medians is the figure to quote. Driving-v1 draws season, weather, light and
-road from its seed, in each turn another one. Seconds are those of the processor, all threads of the
-process together (software OpenGL has several): that is what one core can do.
+road from its seed, in each turn another one. All run on one core, which other programs may share:
+seconds are those of the processor.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def main(turns: int = 7, json_file: Path | None = None) -> None:
         turns: stretches of each world.
         json_file: also write the table here.
     """
+    # Before there is OpenGL, whose threads would share the work of some worlds and not of others.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     peer = gymnasium.make("CarRacing-v3")
     worlds = {PEER: (peer, straight)}
     for name, size in (
