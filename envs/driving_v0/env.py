@@ -99,6 +99,10 @@ class DrivingEnv(gymnasium.Env):
                 at 100 m before its end.
         """
         super().reset(seed=seed)
+        if unknown := sorted(set(options or {}) - {"start"}):
+            raise InputError(
+                f"Driving-v0 has one option, start, got {', '.join(unknown)}; Driving-v1 has more."
+            )
         start = float((options or {}).get("start", 0.0))
         if not 0.0 <= start <= 1.0:
             raise InputError(f"The option 'start' is a share of the road from 0 to 1, got {start}.")

@@ -158,3 +158,8 @@ def test_resets_do_not_leak(world):
     for seed in range(200):
         world.reset(seed=seed)
     assert peak() - before < 20_000, "KiB"
+
+
+def test_options_that_it_does_not_have_are_refused(blind):
+    with pytest.raises(InputError, match="one option, start, got season"):
+        blind.reset(seed=0, options={"season": "winter"})
