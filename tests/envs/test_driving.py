@@ -69,7 +69,9 @@ def test_a_seed_repeats_to_the_bit_whatever_was_driven_before(world):
     assert not np.array_equal(frames[0], other[0][0])
 
 
-@pytest.mark.parametrize("kind", ["gymnasium", "stable_baselines3"])
+@pytest.mark.parametrize(
+    "kind", ["gymnasium", pytest.param("stable_baselines3", marks=pytest.mark.slow)]
+)
 def test_other_processes_give_the_same_frames_and_rewards(world, kind):
     seeds, steps = (21, 22), 6
     alone = [

@@ -32,6 +32,7 @@ def alone(seed, actions):
 ACTIONS = np.random.default_rng(0).uniform([0, -1, -0.3, -1], [2, 1, 0.3, 1], (6, 4))
 
 
+@pytest.mark.slow
 def test_worker_processes_of_gymnasium_see_the_same_to_the_bit():
     env = gymnasium.vector.AsyncVectorEnv([make, make], context="spawn")
     frames, rewards = [env.reset(seed=[3, 4])[0]], []

@@ -32,6 +32,7 @@ def run(seed):
     return run_episode(short_world(), Disturbed(ExpertPilot()), seed, noise=0.01)
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing():
     seeds = [3, 1, 2]
     alone = dict(in_parallel(run, seeds, 1))
