@@ -83,13 +83,12 @@ def evaluate(
             f"or more, got {episodes}, {seconds} and {noise}."
         )
     folder = None if model == EXPERT else models.find(model)
-    if folder:
-        Policy.load(folder)  # A broken model is refused before anything is written.
     options = parse_options(option)
     # The world keeps the time, as it says at the end of it whether the episode was a success.
     limit = {} if seconds is None else {"seconds": seconds}
     made, reset = split_options(env, limit | options)
-    check_world(env, reset, **made)
+    # A broken model, or one for another world, is refused before anything is written.
+    check_world(env, reset, _pilot(str(folder) if folder else EXPERT), **made)
     name = folder.name if folder else EXPERT
     output = output or Path("runs") / f"evaluate-{name}"
     output.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from gymnasium.envs.registration import load_env_creator
 
 import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
+from liquid_control.rollout.pilots import Pilot
 
 __all__ = ["check_world", "in_parallel", "make_world", "split_options"]
 
@@ -67,20 +68,25 @@ def split_options(world: str, options: dict) -> tuple[dict, dict]:
     return made, {name: value for name, value in options.items() if name not in names}
 
 
-def check_world(world: str, reset: dict | None = None, **options) -> None:
-    """Make a world and draw its first frame, before anything is written for it.
+def check_world(
+    world: str, reset: dict | None = None, pilot: Pilot | None = None, **options
+) -> None:
+    """Make a world, draw its first frame, and let a pilot get in, before anything is written.
 
     Args:
         world: as for `make_world`.
         reset: options of the world's `reset`.
+        pilot: who is to drive.
         options: of its constructor.
 
     Raises:
-        InputError: no such world, or no OpenGL.
+        InputError: no such world, no OpenGL, or a pilot that does not fit the world.
     """
     env = make_world(world, **options)
     try:
         env.reset(seed=0, options=reset or None)
+        if pilot is not None:
+            pilot.reset(env, 0)
     finally:
         env.close()
 

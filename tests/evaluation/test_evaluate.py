@@ -102,3 +102,9 @@ def test_open_loop_figures():
     assert figures["mse"] == pytest.approx(figures["mse_of_zero"] / 4)
     assert figures["correlation"] == pytest.approx(1.0)
     assert figures["frames"] == 4
+
+
+def test_a_model_for_another_world_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="curvature has no place"):
+        run(tmp_path / "run", model="driving_ncp", env="liquid_control/Drone-v0")
+    assert not (tmp_path / "run").exists()
