@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from liquid_control.envs.driving.traffic import SIZE
 from liquid_control.envs.scene.meshes import Patch, block, join, solids
 from liquid_control.envs.scene.textures import Atlas
 
-__all__ = ["SIZE", "car"]
+__all__ = ["car"]
 
-SIZE = 4.3, 1.8, 1.45  # [m] length, width, height
+HEIGHT = 1.45  # [m]
 
 
 def car(atlas: Atlas, paint: int, scale: float) -> Patch:
@@ -19,7 +20,7 @@ def car(atlas: Atlas, paint: int, scale: float) -> Patch:
         paint: which of the atlas's paints.
         scale: 1 for a full-size car.
     """
-    length, width, height = SIZE
+    (length, width), height = SIZE, HEIGHT
     colour, glass = atlas.area(f"paint_{paint}"), atlas.area("glass")
     dark, lamp = atlas.area("dark"), atlas.area("lamp")
 

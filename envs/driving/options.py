@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from liquid_control.envs.driving.specs import VEHICLES
+from liquid_control.envs.driving.style import SHAPES
+from liquid_control.envs.driving.traffic import KINDS as OBSTACLES
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
 from liquid_control.errors import InputError, nearest_first
 
-__all__ = ["MARKINGS", "OBSTACLES", "SCENES", "Options"]
+__all__ = ["MARKINGS", "SCENES", "Options"]
 
 SCENES = ("country", "rc_track")
-SHAPES = ("open", "loop")
 MARKINGS = ("solid", "dashed", "worn", "missing")
-OBSTACLES = ("none", "parked", "oncoming", "both")
-VEHICLES = ("car", "rc")
 # How often the seed decides for each; snow falls in winter alone.
 DAYTIME_SHARES = (0.7, 0.12, 0.18)
 WEATHER_SHARES = (0.4, 0.2, 0.14, 0.16, 0.1)
