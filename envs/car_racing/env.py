@@ -143,7 +143,7 @@ class CarRacingEnv(gymnasium.Env):
         """What the privileged expert would do now, float32 (3,); see `expert.Expert`."""
         self._need_reset()
         if self._expert is None:
-            self._expert = Expert(self._track)
+            self._expert = Expert(self._track, self._options.pace)
         return self._expert.act(self._racing.car, self._place)
 
     def intrinsics(self) -> None:

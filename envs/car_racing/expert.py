@@ -42,10 +42,14 @@ class Expert:
     oscillator would, then the front wheel angle whose tyre force gives that yaw rate within a
     frame. Gas and brake set the slip of the tyres that the wanted acceleration needs, within what
     cornering leaves of their grip.
+
+    Args:
+        track: the road's centre line.
+        pace: share of the fastest speeds to drive at.
     """
 
-    def __init__(self, track: Track) -> None:
-        self._racing_line = RacingLine(track)
+    def __init__(self, track: Track, pace: float = 1.0) -> None:
+        self._racing_line = RacingLine(track, pace)
 
     def act(self, car: Car, place: Place) -> np.ndarray:
         """Steering (left positive), gas and brake, float32 (3,).

@@ -22,17 +22,22 @@ FASTEST = 140.0  # [m/s]
 class RacingLine:
     """The expert's line and speeds for a track.
 
+    Args:
+        track: the road's centre line.
+        pace: share of the fastest speeds to drive at.
+
     Attributes:
         track: the road's centre line.
         line: the line to drive, four points for each of the track's, the first at the same place.
         speeds: (points of the line,) how fast each may be passed [m/s].
     """
 
-    def __init__(self, track: Track) -> None:
+    def __init__(self, track: Track, pace: float = 1.0) -> None:
         self.track = track
         offsets = elastic_band(track, MARGIN)
         self.line = Track(_refined(track.points + offsets[:, None] * _normals(track), FINER))
-        self.speeds = speed_limit(self.line, LATERAL * GRIP, BRAKING * GRIP, FASTEST)
+        grip = pace**2 * GRIP  # what a share of the speeds needs
+        self.speeds = speed_limit(self.line, LATERAL * grip, BRAKING * grip, pace * FASTEST)
 
     def near(self, distance: float) -> float:
         """Distance along the line [m] beside a distance along the track [m]."""

@@ -11,7 +11,12 @@ from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["Options"]
 
-RANGES = {"start": (0.0, 1.0), "seconds": (0.02, 3600.0), "lap_complete_percent": (0.0, 1.0)}
+RANGES = {
+    "start": (0.0, 1.0),
+    "seconds": (0.02, 3600.0),
+    "pace": (0.2, 1.0),
+    "lap_complete_percent": (0.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class Options:
         variant: how the picture is changed, one of `variants.VARIANTS`.
         start: share of the lap, from 0 to 1, where the car stands at first.
         seconds: time limit [s], 0.02 to 3600; CarRacing-v3 truncates after 1000 frames, 20 s.
+        pace: of the expert, as a share of the speeds that grip allows, 0.2 to 1. Slower is easier
+            to imitate.
         lap_complete_percent: CarRacing's: the share of tiles above which a car that comes upon
             the first tile for the first time has finished its lap, 0 to 1.
         domain_randomize: CarRacing's: road, field and patches in random colours.
@@ -32,6 +39,7 @@ class Options:
     variant: str = "plain"
     start: float = 0.0
     seconds: float = 20.0
+    pace: float = 1.0
     lap_complete_percent: float = 0.95
     domain_randomize: bool = False
     randomize: bool = True
