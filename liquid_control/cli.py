@@ -18,6 +18,10 @@ COMMANDS = {
         "replay a bag through the real policy node",
     ),
     "evaluate": ("liquid_control.evaluation.evaluate:evaluate", "measure a model in closed loop"),
+    "compare": (
+        "liquid_control.evaluation.compare:compare",
+        "two evaluations of the same seeds, with intervals",
+    ),
     "record": ("liquid_control.rollout.record:record", "record a world's expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
     "adapt": (

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from liquid_control import __version__, models
 from liquid_control.errors import InputError
+from liquid_control.evaluation.episodes import TABLE, read_episodes, write_episodes
 from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -112,7 +113,7 @@ def evaluate(
     todo = [job for job in jobs if job.seed not in done]
     started = time.perf_counter()
     with (
-        (output / "episodes.csv").open("a", newline="") as file,
+        (output / TABLE).open("a", newline="") as file,
         tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar,
     ):
         rows = csv.DictWriter(file, [field.name for field in fields(Episode)])
@@ -123,7 +124,7 @@ def evaluate(
             bar.update()
             bar.set_postfix(crashes=sum(done[j.seed].crashed for j in jobs if j.seed in done))
     chosen = [done[job.seed] for job in jobs]
-    _write_episodes(output, chosen)
+    write_episodes(output, chosen)
     results = {
         **settings,
         "episodes": episodes,
@@ -192,7 +193,7 @@ def _weights_hash(folder: Path | None) -> str | None:
 
 def _resume(output: Path, settings: dict) -> dict[int, Episode]:
     """Episodes of an earlier run into the same folder; they must have the same settings."""
-    path, table = output / "settings.json", output / "episodes.csv"
+    path, table = output / "settings.json", output / TABLE
     if path.is_file() and table.is_file():
         if (before := json.loads(path.read_text())) != settings:
             changed = [key for key in settings if before.get(key) != settings[key]]
@@ -200,28 +201,13 @@ def _resume(output: Path, settings: dict) -> dict[int, Episode]:
                 f"{output} holds an evaluation with another {', '.join(changed)}; give another "
                 "--output or remove it."
             )
-        kinds = {field.name: field.type for field in fields(Episode)}
-        convert = {
-            "int": int,
-            "float": float,
-            "bool": lambda text: text == "True",
-            "float | None": lambda text: float(text) if text not in ("", "None") else None,
-        }
-        with table.open(newline="") as file:
-            # A killed run may have left half a row.
-            rows = [row for row in csv.DictReader(file) if None not in row.values()]
-        episodes = [Episode(**{k: convert[kinds[k]](v) for k, v in row.items()}) for row in rows]
-        _write_episodes(output, episodes)
+        # A killed run may have left half a row.
+        episodes = read_episodes(output)
+        write_episodes(output, episodes)
         return {episode.seed: episode for episode in episodes}
     replace_file(path, json.dumps(settings, indent=1) + "\n")
-    _write_episodes(output, [])
+    write_episodes(output, [])
     return {}
-
-
-def _write_episodes(output: Path, episodes: list[Episode]) -> None:
-    lines = [",".join(field.name for field in fields(Episode))]
-    lines += [",".join(str(value) for value in asdict(episode).values()) for episode in episodes]
-    replace_file(output / "episodes.csv", "\n".join(lines) + "\n")
 
 
 def _show(results: dict, output: Path, seconds: float, count: int) -> None:

@@ -1,0 +1,189 @@
+"""`liquid-control compare A B`: is one model better than another, seed by seed?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from liquid_control.errors import InputError
+from liquid_control.evaluation.episodes import TABLE, read_episodes
+from liquid_control.evaluation.statistics import bootstrap_interval, paired_share_interval
+from liquid_control.files import replace_file
+from liquid_control.rollout import Episode
+
+__all__ = ["Difference", "compare", "paired_differences", "pairs_of"]
+
+Pair = tuple[Episode, Episode]
+SHARES: dict[str, Callable[[Episode], bool | None]] = {
+    "crash_free": lambda episode: not episode.crashed,
+    "success": lambda episode: None if episode.success is None else episode.success == 1,
+}
+FIGURES = (
+    *("seconds", "distance", "reward", "speed", "steering_rate"),
+    *("lane_departures", "lateral_error", "lateral_error_max", "heading_error"),
+)
+# Whoever fails early is quick: times and ways say something where both have succeeded.
+SUCCESSFUL = ("seconds", "distance", "steering_rate")
+# Two evaluations are only comparable where these are the same.
+SETTINGS = ("env", "noise", "seconds", "options")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of two models on the same episodes.
+
+    Attributes:
+        name: of the figure.
+        before, after: means of the first and the second model.
+        difference: mean of after less before.
+        interval: its 95 % interval [low, high]: bootstrap over the pairs, or Newcombe's of paired
+            shares.
+        pairs: episodes that both models have driven.
+    """
+
+    name: str
+    before: float
+    after: float
+    difference: float
+    interval: list[float]
+    pairs: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval excludes zero."""
+        low, high = self.interval
+        return low > 0 or high < 0
+
+
+def compare(
+    before: Annotated[Path, tyro.conf.arg(metavar="A")],
+    after: Annotated[Path, tyro.conf.arg(metavar="B")],
+    /,
+    output: Path | None = None,
+) -> int:
+    """Compare two evaluations of the same seeds: differences B - A with 95 % intervals.
+
+    Both are folders that `liquid-control evaluate` wrote, or folders of such folders; those of the
+    same name are then compared with each other and all pairs are taken together.
+
+    Args:
+        before: evaluation of the first model.
+        after: evaluation of the second one.
+        output: a JSON file for the differences.
+    """
+    pairs = pairs_of(before, after)
+    found = paired_differences(pairs)
+    if output is not None:
+        rows = [asdict(each) | {"certain": each.certain} for each in found]
+        content = {"before": str(before), "after": str(after), "differences": rows}
+        replace_file(output, json.dumps(content, indent=1) + "\n")
+    table = Table(title=f"{after} less {before}, {len(pairs)} pairs")
+    for column in ("figure", "pairs", "before", "after", "difference", "95 % interval", ""):
+        table.add_column(column)
+    for each in found:
+        low, high = each.interval
+        table.add_row(
+            *(each.name, str(each.pairs), f"{each.before:.4g}", f"{each.after:.4g}"),
+            *(f"{each.difference:+.4g}", f"{low:+.4g} to {high:+.4g}"),
+            "excludes zero" if each.certain else "",
+        )
+    Console().print(table)
+    return 0
+
+
+def pairs_of(before: Path, after: Path) -> list[Pair]:
+    """The episodes of two evaluations with the same seed, or of the same folders in each.
+
+    Raises:
+        InputError: no evaluation there, settings that differ, or no seed in common.
+    """
+    found: list[Pair] = []
+    for one, other in _folders(before, after):
+        _check_settings(one, other)
+        rows = {episode.seed: episode for episode in read_episodes(one)}
+        found += [(rows[each.seed], each) for each in read_episodes(other) if each.seed in rows]
+    if not found:
+        raise InputError(
+            f"{before} and {after} have no seed in common; evaluate both models with the same "
+            "--seed."
+        )
+    return found
+
+
+def paired_differences(pairs: Sequence[Pair]) -> list[Difference]:
+    """Second less first model in every figure that all episodes have.
+
+    Names that end in "_of_successes" are over the pairs in which both models have succeeded.
+    """
+    found = []
+    for name, of in SHARES.items():
+        values = [[of(one), of(other)] for one, other in pairs]
+        if all(value is not None for pair in values for value in pair):
+            found.append(_difference(name, np.array(values, float), paired_share_interval))
+    found += _means(pairs, FIGURES, "")
+    both = [pair for pair in pairs if all(SHARES["success"](episode) for episode in pair)]
+    return found + _means(both, SUCCESSFUL, "_of_successes")
+
+
+def _means(pairs: Sequence[Pair], names: Sequence[str], suffix: str) -> list[Difference]:
+    columns = {
+        name: np.array([[getattr(one, name), getattr(other, name)] for one, other in pairs], float)
+        for name in (names if pairs else ())
+    }
+    return [
+        _difference(name + suffix, values, lambda one, other: bootstrap_interval(other - one))
+        for name, values in columns.items()
+        if np.isfinite(values).all()
+    ]
+
+
+def _difference(
+    name: str, values: np.ndarray, interval: Callable[[np.ndarray, np.ndarray], list[float]]
+) -> Difference:
+    one, other = values.T
+    means = float(one.mean()), float(other.mean())
+    return Difference(name, *means, means[1] - means[0], interval(one, other), len(values))
+
+
+def _folders(before: Path, after: Path) -> list[tuple[Path, Path]]:
+    if (before / TABLE).is_file() or (after / TABLE).is_file():
+        return [(before, after)]
+    names = [{table.parent.name for table in each.glob(f"*/{TABLE}")} for each in (before, after)]
+    if not names[0] or names[0] != names[1]:
+        odd = ", ".join(sorted(names[0] ^ names[1]))
+        raise InputError(
+            f"{before} and {after} do not hold the same evaluations"
+            f"{f' ({odd} is in one of them alone)' if odd else ', but none'}; give two folders "
+            "that `liquid-control evaluate` wrote, or two folders of such with the same names."
+        )
+    return [(before / name, after / name) for name in sorted(names[0])]
+
+
+def _check_settings(one: Path, other: Path) -> None:
+    settings = []
+    for folder in (one, other):
+        try:
+            content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(
+                f"{folder} has no results.json ({error.strerror}); let `liquid-control evaluate` "
+                "come to its end there."
+            ) from error
+        except ValueError as error:
+            raise InputError(
+                f"{folder}/results.json is not JSON ({error}); evaluate again."
+            ) from error
+        settings.append({name: content.get(name) for name in SETTINGS})
+    if changed := [name for name in SETTINGS if settings[0][name] != settings[1][name]]:
+        raise InputError(
+            f"{one} and {other} were driven with another {', '.join(changed)}; evaluate both "
+            "models in the same way."
+        )
