@@ -146,6 +146,7 @@ class PolicyNode(LifecycleNode):
         else:
             kind, topic = CompressedImage, "image/compressed"
         self._subscription = self.create_subscription(kind, topic, self._on_image, NEWEST)
+        self._output.facts(str(models.find(self._model).resolve()), self._subscription.topic_name)
         self.get_logger().info(f"Driving by {self._subscription.topic_name}.")
 
     def _halt(self) -> None:
@@ -221,7 +222,7 @@ class PolicyNode(LifecycleNode):
         self._frames += 1
         self._ages.add(age)
         self._inferences.add(inference)
-        self._output.audit(decision, stamp)
+        self._output.audit(decision, stamp, message)
         self._output.latency(age, inference, stamp)
         frame_id = message.header.frame_id
         self._output.attention(frame, self._driver.attention, stamp, frame_id)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable
 
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import String
 
 from liquid_control.attention.overlay import overlay
+from liquid_control.data.messages import image_hash
 from liquid_control.policy import Decision, Policy
+from liquid_control.policy.fingerprint import (
+    Hashes,
+    build_facts,
+    configuration_hash,
+    text_hash,
+    weights_hash,
+)
 from liquid_control.ros import conversion
-from liquid_control.ros.runtime import COMMAND, SENSOR, deliver
+from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, deliver
 from liquid_control.ros.vehicle import Motion, Vehicle
 
 __all__ = ["PolicyOutput"]
@@ -38,6 +49,11 @@ class PolicyOutput:
 
             self._ackermann_type = AckermannDriveStamped
             self._ackermann = self._publisher(AckermannDriveStamped, "ackermann_cmd", COMMAND)
+        # Not a lifecycle publisher: said while the node is being activated.
+        self._facts = node.create_publisher(String, "~/facts", LATCHED)
+        self._facts_of, self._facts_hash, self._number = ("", ""), "", 0
+        node.add_post_set_parameters_callback(self._on_parameters)
+        self.weights = weights_hash(policy)
         self._decision = self._publisher(JointState, "~/decision", _AUDIT)
         self._neurons = self._publisher(JointState, "~/neurons", _AUDIT)
         self._latency = self._publisher(JointState, "~/latency", _AUDIT)
@@ -48,7 +64,7 @@ class PolicyOutput:
         )
         names = policy.state_names
         self._neuron_names = list(names)
-        self._audit_names = [*names, "elapsed", "reset", *policy.spec.names]
+        self._audit_names = [*names, "number", "elapsed", "reset", *policy.spec.names]
 
     def _publisher(self, kind: type, topic: str, qos: object) -> LifecyclePublisher:
         publisher = self._node.create_lifecycle_publisher(kind, topic, qos)
@@ -58,6 +74,36 @@ class PolicyOutput:
     def destroy(self) -> None:
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_publisher(self._facts)
+        self._node.remove_post_set_parameters_callback(self._on_parameters)
+
+    def facts(self, model: str, image_topic: str) -> None:
+        """Publish, as JSON, what the decisions from now on rest on; they name its hash.
+
+        Args:
+            model: folder of the model.
+            image_topic: full name of the camera's topic.
+        """
+        self._facts_of = model, image_topic
+        parameters = self._node.get_parameters_by_prefix("")
+        facts = {
+            "format": "liquid_control facts 1",
+            "node": self._node.get_fully_qualified_name(),
+            "model": model,
+            "weights": weights_hash(self._policy),
+            "configuration": configuration_hash(self._policy),
+            "image": image_topic,
+            "command": self._command.topic_name,
+            "parameters": {name: parameters[name].value for name in sorted(parameters)},
+            "build": build_facts(),
+        }
+        text = json.dumps(facts, default=list)
+        self._facts_hash = text_hash(text)
+        self._facts.publish(String(data=text))
+
+    def _on_parameters(self, changed: list[Parameter]) -> None:
+        if self._facts_hash:
+            self.facts(*self._facts_of)
 
     def command(self, decision: Decision, stamp_ns: int) -> Motion:
         motion = self._vehicle.motion(self._policy.spec, decision.command)
@@ -84,17 +130,22 @@ class PolicyOutput:
         message.drive.steering_angle = self._vehicle.wheel_angle(motion)
         return message
 
-    def audit(self, decision: Decision, stamp_ns: int) -> None:
-        """Publish what recomputing the decision takes, and the neurons after it."""
+    def audit(self, decision: Decision, stamp_ns: int, image: Image | CompressedImage) -> None:
+        """Publish what recomputing the decision takes, and the neurons after it.
+
+        Decisions are numbered, so that one that is missing in a recording is noticed.
+        """
         values = np.concatenate(
             [
                 decision.state_before.astype(np.float64),
-                [decision.elapsed, float(decision.reset)],
+                [self._number, decision.elapsed, float(decision.reset)],
                 decision.command.astype(np.float64),
             ]
         )
+        self._number += 1
+        hashes = Hashes(decision.frame_hash, image_hash(image), self.weights, self._facts_hash)
         self._decision.publish(
-            conversion.named_vector(self._audit_names, values, stamp_ns, decision.frame_hash)
+            conversion.named_vector(self._audit_names, values, stamp_ns, str(hashes))
         )
         if self._neurons.get_subscription_count():
             self._neurons.publish(

@@ -31,6 +31,7 @@ TOPICS = [
     "odom",
     "cmd_vel",
     "cmd_vel_safe",
+    "policy/facts",
     "policy/decision",
     "policy/neurons",
     "policy/latency",

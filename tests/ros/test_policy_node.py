@@ -13,6 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from liquid_control.data.messages import stamp_of
 from liquid_control.policy import Decision, Policy, frame_hash, recompute
+from liquid_control.policy.fingerprint import Hashes, weights_hash
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import SENSOR
 
@@ -44,13 +45,13 @@ def test_every_decision_can_be_recomputed_from_what_was_published(camera, model)
         values = camera.show(frame)
         message = camera.decisions[-1]
         prepared = loaded.camera.apply(frame)
-        assert message.header.frame_id == frame_hash(prepared)
+        hashes = Hashes.parse(message.header.frame_id)
+        assert hashes.frame == frame_hash(prepared)
+        assert hashes.weights == weights_hash(loaded)
         names = loaded.wiring.names
         before = np.array([values[name] for name in names], np.float32)
         told = np.array([values["curvature"]], np.float32)
-        decision = Decision(
-            told, before, before, before, values["elapsed"], False, message.header.frame_id
-        )
+        decision = Decision(told, before, before, before, values["elapsed"], False, hashes.frame)
         assert recompute(loaded, prepared, decision) == pytest.approx(told, abs=1e-7)
         assert bool(values["reset"]) == (number == 0)
         assert values["elapsed"] == pytest.approx(0.0333 if number == 0 else 0.033, abs=1e-4)
