@@ -46,8 +46,14 @@ class Decision:
 class Driver:
     """Runs a policy frame by frame: numpy in, numpy out, the neurons' state kept inside.
 
-    The circuit's parameters are read at construction and at `reset`: reset after changing them.
+    The circuit's parameters are read at construction, at `reset` and at `refresh`: call one of them
+    after changing them.
+
+    Attributes:
+        features: of the head in the last frame, float32 (features,).
     """
+
+    features: np.ndarray
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -60,10 +66,15 @@ class Driver:
     @torch.inference_mode()
     def reset(self) -> None:
         """Forget the past: neurons to zero."""
-        self._prepared = self.policy.circuit.prepare()
+        self.refresh()
         sizes = self.policy.circuit.state_sizes
         self._state = torch.zeros((1, sum(sizes)), device=self._device)
         self._fresh = True
+
+    @torch.inference_mode()
+    def refresh(self) -> None:
+        """Go on with the circuit's parameters as they are now, from the same state."""
+        self._prepared = self.policy.circuit.prepare()
 
     @torch.inference_mode()
     def step(self, frame: np.ndarray, elapsed_s: float) -> Decision:
@@ -94,6 +105,7 @@ class Driver:
             constants = torch.full_like(state, torch.nan)
         # Only after everything has worked, so that a refused frame leaves the driver as it was.
         reset, self._state, self._fresh = self._fresh, state, False
+        self.features = features[0].cpu().numpy()
         return Decision(
             command=policy.spec.clip((outputs * policy.scale)[0].cpu().numpy()),
             state_before=before[0].cpu().numpy(),
