@@ -135,6 +135,7 @@ def fit(
     *,
     work: Path | None = None,
     machine: Machine | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> Policy:
     """Train as `recipe` says and write the model into `output`.
 
@@ -145,6 +146,7 @@ def fit(
         work: folder for checkpoints and logs; `checkpoints/<name of output>` by default. A
             training that was interrupted there goes on.
         machine: what it runs on.
+        callbacks: more of Lightning's, called after the drives of the closed loop.
 
     Raises:
         InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
@@ -172,7 +174,7 @@ def fit(
         logging.getLogger(name).setLevel(logging.WARNING)
     loop = ClosedLoopScore(recipe.closed_loop, work) if recipe.closed_loop.world else None
     speed = _Speed()
-    trainer = _trainer(recipe, machine, work, [speed, *([loop] if loop else [])])
+    trainer = _trainer(recipe, machine, work, [speed, *([loop] if loop else []), *callbacks])
     _announce(trainer, drives, parts, windows, last)
     started = time.perf_counter()
     with warnings.catch_warnings():
@@ -296,6 +298,9 @@ def _checkpoint(work: Path, facts: dict) -> Path | None:
             f"The checkpoint {last} cannot be read ({type(error).__name__}); remove {work} and "
             "begin again."
         ) from error
+    # A setting that an older version did not have is as if it had been left at its default.
+    defaults = _plain(Recipe(data=(), model=""))
+    before = defaults | before
     if changed := sorted(name for name in facts if before.get(name) != facts[name]):
         raise InputError(
             f"{work} holds a training with another {', '.join(changed)}; remove it, or give "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -24,7 +25,15 @@ from liquid_control.command import (
 )
 from liquid_control.errors import InputError
 
-__all__ = ["OUTPUTS", "Augmentation", "ClosedLoop", "Recipe", "check", "read_recipe"]
+__all__ = [
+    "OUTPUTS",
+    "Augmentation",
+    "ClosedLoop",
+    "Recipe",
+    "build_recipe",
+    "check",
+    "read_recipe",
+]
 
 OUTPUTS: dict[str, Output] = {
     output.name: output
@@ -196,7 +205,20 @@ def read_recipe(path: str | Path) -> Recipe:
         raise InputError(f"The recipe {path} is not valid YAML: {said}; mend it.") from error
     if not isinstance(content, dict):
         raise InputError(f"The recipe {path} must hold `key: value` lines, got {content!r}.")
-    return check(_build(Recipe, content, str(path)), str(path))
+    return build_recipe(content, str(path))
+
+
+def build_recipe(content: Mapping[str, Any], where: str) -> Recipe:
+    """A checked recipe from the entries of its file.
+
+    Args:
+        content: as YAML holds them.
+        where: what messages call the file.
+
+    Raises:
+        InputError: an unknown key, or a value that makes no sense.
+    """
+    return check(_build(Recipe, content, where), where)
 
 
 def _build(kind: type, content: Any, where: str):
