@@ -43,7 +43,7 @@ _VELOCITY = "/cmd_vel"
 
 @dataclass(eq=False)
 class Drive:
-    """One recording: N labelled frames in order of time.
+    """One recording: N frames in order of time, each with a label or with the weight 0.
 
     Args:
         path: the bag.
@@ -54,6 +54,8 @@ class Drive:
         outputs: names of the labels.
         label_topic: where they come from.
         skipped: how many frames were left out, by reason.
+        weights: float32 (N,), how much each frame counts in a loss; all 1 by default. A frame of
+            weight 0 has no label that means anything, it only builds up a circuit's state.
     """
 
     path: Path
@@ -64,6 +66,11 @@ class Drive:
     outputs: tuple[str, ...]
     label_topic: str
     skipped: dict[str, int]
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is None:
+            self.weights = np.ones(len(self.stamps), np.float32)
 
     def __len__(self) -> int:
         return len(self.stamps)

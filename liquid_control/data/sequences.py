@@ -68,7 +68,8 @@ class SequenceDataset(Dataset):
     """Windows of drives as tensors.
 
     An item is a dictionary of `frames` uint8 (length, height, width, 3), `labels` float32 (length,
-    outputs) and `elapsed` float32 (length,) [s]; see `windows` for the arguments.
+    outputs), `elapsed` float32 (length,) [s] and `weights` float32 (length,), how much each frame
+    counts; see `windows` for the arguments.
 
     Raises:
         InputError: no drive is long enough for one window.
@@ -101,13 +102,32 @@ class SequenceDataset(Dataset):
     def __len__(self) -> int:
         return len(self.index)
 
+    def keep_counting(self, burn_in: int) -> None:
+        """Leave out windows in which no frame after the first `burn_in` has a weight.
+
+        Raises:
+            InputError: no window is left.
+        """
+        keep = [self.drives[n].weights[self._rows(f)][burn_in:].any() for n, f in self.index]
+        self.index = self.index[np.array(keep, bool)]
+        if not len(self.index):
+            raise InputError(
+                f"No window of {self.length} frames (every {self.stride}.) has a labelled frame "
+                f"after its first {burn_in}; record longer interventions, or set a smaller "
+                "burn_in or shift."
+            )
+
+    def _rows(self, first: int) -> slice:
+        return slice(first, first + (self.length - 1) * self.stride + 1, self.stride)
+
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
         number, first = self.index[item]
         drive = self.drives[number]
-        rows = slice(first, first + (self.length - 1) * self.stride + 1, self.stride)
+        rows = self._rows(first)
         # np.array copies: a tensor must not point into the read-only file.
         return {
             "frames": torch.from_numpy(np.array(drive.frames[rows])),
             "labels": torch.from_numpy(np.array(drive.labels[rows])),
             "elapsed": torch.from_numpy(np.array(self._elapsed[number][rows])),
+            "weights": torch.from_numpy(np.array(drive.weights[rows])),
         }

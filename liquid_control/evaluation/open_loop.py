@@ -44,7 +44,10 @@ class OpenLoop:
 
 @torch.inference_mode()
 def open_loop(policy: Policy, drives: Sequence[Drive]) -> OpenLoop:
-    """Run a policy over recordings as a node would: state carried on, reset after every gap."""
+    """Run a policy over recordings as a node would: state carried on, reset after every gap.
+
+    Frames of weight 0 have no label and are left out of the comparison.
+    """
     commands, labels = [], []
     for drive in drives:
         elapsed = torch.from_numpy(elapsed_times(drive))
@@ -52,6 +55,7 @@ def open_loop(policy: Policy, drives: Sequence[Drive]) -> OpenLoop:
             rows = (drive.frames[row : min(row + BATCH, stop)] for row in range(start, stop, BATCH))
             features = torch.cat([policy.features(torch.from_numpy(np.array(r))) for r in rows])
             asked, _ = policy.forward_features(features[None], None, elapsed[None, start:stop])
-            commands.append(policy.spec.clip(asked[0].float().numpy()))
-            labels.append(drive.labels[start:stop])
+            known = drive.weights[start:stop] > 0
+            commands.append(policy.spec.clip(asked[0].float().numpy())[known])
+            labels.append(drive.labels[start:stop][known])
     return OpenLoop(policy.spec.names, np.concatenate(commands), np.concatenate(labels))

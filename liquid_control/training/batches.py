@@ -45,8 +45,9 @@ class Key:
 class Windows(Dataset):
     """Windows of drives, one set per stride, varied as the key says.
 
-    An item is a dictionary of `frames`, `labels` and `elapsed` as in `SequenceDataset`, `fresh`
-    (bool) and `item` (int).
+    An item is a dictionary of `frames`, `labels`, `elapsed` and `weights` as in `SequenceDataset`,
+    `fresh` (bool) and `item` (int). Windows without a frame that counts are left out, except where
+    a state is carried through them.
 
     Args:
         drives: recordings.
@@ -76,6 +77,9 @@ class Windows(Dataset):
             )
             for stride in recipe.strides
         ]
+        if not (stateful and varied):
+            for found in self.sets:
+                found.keep_counting(recipe.burn_in)
         self.starts = np.cumsum([0, *map(len, self.sets)])
         self.augmenter = Augmenter(recipe) if varied else None
 

@@ -31,13 +31,15 @@ def weighted_loss(
     Args:
         commands, labels: (batch, time, outputs) as shares of the upper limits.
         alpha: 0 gives the plain mean.
-        counted: bool (batch, time), which frames count; all by default.
+        counted: (batch, time), how much each frame counts, or whether; all alike by default. The
+            loss of no frame is 0.
     """
     weight = torch.exp(alpha * labels.abs())
     if counted is not None:
         weight = weight * counted.unsqueeze(-1)
     dims = tuple(range(labels.dim() - 1))
-    return (weight * (commands - labels) ** 2).sum(dims) / weight.sum(dims)
+    total = weight.sum(dims).clamp_min(torch.finfo(weight.dtype).tiny)
+    return (weight * (commands - labels) ** 2).sum(dims) / total
 
 
 def learning_rate_share(step: int, steps: int, warmup: int) -> float:
@@ -133,7 +135,7 @@ class Imitation(lightning.LightningModule):
         commands, state = policy(batch["frames"], state, batch["elapsed"])
         commands = commands / policy.scale
         frame = torch.arange(labels.shape[1], device=labels.device)
-        counted = (frame >= self.recipe.burn_in) | ~fresh.unsqueeze(1)
+        counted = ((frame >= self.recipe.burn_in) | ~fresh.unsqueeze(1)) * batch["weights"]
         losses = weighted_loss(commands, labels, self.recipe.alpha, counted)
         return losses, weighted_loss(commands.detach(), labels, 0.0, counted), state
 

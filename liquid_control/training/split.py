@@ -17,19 +17,24 @@ def split_by_time(
 ) -> tuple[list[Drive], list[Drive], list[Drive]]:
     """(training, validation, test) parts of drives given in order of time.
 
-    The last share `test` of all frames is the test part and the share `validation` before it the
-    validation part. A drive that holds a border is cut there.
+    The last share `test` of all frames with a label is the test part and the share `validation`
+    before it the validation part. A drive that holds a border is cut there; frames without a label
+    go with the labelled one that follows them.
     """
-    total = sum(len(drive) for drive in drives)
+    total = sum(int(np.count_nonzero(drive.weights)) for drive in drives)
     borders = [0, round(total * (1 - validation - test)), round(total * (1 - test)), total]
     parts: tuple[list[Drive], list[Drive], list[Drive]] = ([], [], [])
     first = 0
     for drive in drives:
+        # Row behind the k-th labelled frame, for a border of k.
+        ends = np.r_[0, np.flatnonzero(drive.weights) + 1]
+        count = len(ends) - 1
         for part, low, high in zip(parts, borders[:-1], borders[1:], strict=True):
-            start, stop = np.clip([low - first, high - first], 0, len(drive))
+            start, stop = np.clip([low - first, high - first], 0, count)
             if start < stop:
-                part.append(_cut(drive, int(start), int(stop)))
-        first += len(drive)
+                last = len(drive) if stop == count else int(ends[stop])
+                part.append(_cut(drive, int(ends[start]), last))
+        first += count
     return parts
 
 
@@ -43,4 +48,5 @@ def _cut(drive: Drive, start: int, stop: int) -> Drive:
         frames=drive.frames[rows],
         labels=drive.labels[rows],
         sessions=drive.sessions[rows],
+        weights=drive.weights[rows],
     )
