@@ -51,6 +51,7 @@ class BaselineHead(nn.Module):
 
     features = FEATURES
     layers = LAYERS
+    size = (HEIGHT, WIDTH)
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ of the last map (Lechner et al., Nature Machine Intelligence 2020, Methods and r
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -37,7 +38,6 @@ class Layer(NamedTuple):
 
 
 LAYERS = (Layer(24, 5, 2), Layer(36, 5, 2), Layer(48, 3, 2), Layer(64, 3, 1), Layer(8, 3, 1))
-MAP_PIXELS = 10 * 25  # of the last map
 UNITS_PER_FILTER = 4
 CPU_PART = 32  # frames
 
@@ -50,30 +50,37 @@ class VisionHead(nn.Module):
     `torch.autocast("cpu", torch.bfloat16)` they take 87 ms there; the standardisation stays in
     float32, and a circuit behind the head does too.
 
+    Args:
+        height, width: of the frames [px]; the paper's by default. They change the dense layers
+            alone: 10 x 25 pixels of the last map per filter for 78 x 200, 8 x 8 for 64 x 64.
+
     Attributes:
         features: how many come out.
         layers: the convolutions, first one first.
+        size: rows and columns of the frames.
     """
 
     features = FEATURES
     layers = LAYERS
 
-    def __init__(self) -> None:
+    def __init__(self, height: int = HEIGHT, width: int = WIDTH) -> None:
         super().__init__()
+        self.size = (height, width)
         channels = (3, *(layer.filters for layer in LAYERS))
         self.convolutions = nn.ModuleList(
             nn.Conv2d(channels[index], layer.filters, layer.kernel, layer.stride)
             for index, layer in enumerate(LAYERS)
         ).to(memory_format=torch.channels_last)
         filters = LAYERS[-1].filters
-        self.dense_weight = nn.Parameter(torch.empty(filters, MAP_PIXELS, UNITS_PER_FILTER))
+        pixels = math.prod(_map_size(length) for length in self.size)
+        self.dense_weight = nn.Parameter(torch.empty(filters, pixels, UNITS_PER_FILTER))
         # Features start around 0.5, in the middle of the sensory synapses' midpoints (0.3 to 0.8):
         # fewer units start dead, and the first 40 updates reach a lower loss than from 0.
         self.dense_bias = nn.Parameter(torch.full((filters, UNITS_PER_FILTER), 0.5))
         for convolution in self.convolutions:
             nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
             nn.init.zeros_(convolution.bias)
-        nn.init.normal_(self.dense_weight, std=0.6 * MAP_PIXELS**-0.5)
+        nn.init.normal_(self.dense_weight, std=0.6 * pixels**-0.5)
 
     def forward(
         self, frames: Tensor, return_activations: bool = False
@@ -81,7 +88,7 @@ class VisionHead(nn.Module):
         """Features of frames.
 
         Args:
-            frames: (N, 78, 200, 3) RGB, uint8 or floats in [0, 1].
+            frames: (N, height, width, 3) RGB, uint8 or floats in [0, 1].
             return_activations: also return the five maps after ReLU, (N, filters, rows, columns).
 
         Returns:
@@ -91,9 +98,9 @@ class VisionHead(nn.Module):
         Raises:
             ValueError: the frames have another shape.
         """
-        if frames.ndim != 4 or tuple(frames.shape[1:]) != (HEIGHT, WIDTH, 3):
+        if frames.ndim != 4 or tuple(frames.shape[1:]) != (*self.size, 3):
             raise ValueError(
-                f"The vision head takes frames (N, {HEIGHT}, {WIDTH}, 3), got "
+                f"The vision head takes frames (N, {self.size[0]}, {self.size[1]}, 3), got "
                 f"{tuple(frames.shape)}; prepare them with CameraSetup.apply."
             )
         if return_activations:
@@ -122,6 +129,13 @@ class VisionHead(nn.Module):
         flat = maps.flatten(2).transpose(0, 1)  # (filters, N, pixels)
         dense = torch.baddbmm(self.dense_bias.unsqueeze(1), flat, self.dense_weight)
         return dense.relu().transpose(0, 1).flatten(1), activations
+
+
+def _map_size(length: int) -> int:
+    """Rows or columns of the last map, of a frame with `length` of them."""
+    for layer in LAYERS:
+        length = -(-length // layer.stride)
+    return length
 
 
 def standardise(frames: Tensor) -> Tensor:

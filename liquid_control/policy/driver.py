@@ -12,7 +12,6 @@ from torch import Tensor
 from liquid_control.attention.visual_backprop import visual_backprop
 from liquid_control.circuits import LTC
 from liquid_control.errors import InputError
-from liquid_control.perception.head import HEIGHT, WIDTH
 from liquid_control.policy.policy import Policy
 
 __all__ = ["Decision", "Driver", "frame_hash", "recompute"]
@@ -58,7 +57,7 @@ class Driver:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._device = policy.scale.device
-        self._pixels = torch.empty((1, HEIGHT, WIDTH, 3), dtype=torch.uint8)
+        self._pixels = torch.empty((1, *policy.head.size, 3), dtype=torch.uint8)
         self._pixels_numpy = self._pixels[0].numpy()
         self._activations: list[Tensor] = []
         self.reset()
@@ -123,15 +122,15 @@ class Driver:
 
     @torch.inference_mode()
     def attention(self) -> np.ndarray:
-        """Where the head looked in the last frame: float32 (78, 200) in [0, 1] (VisualBackProp).
+        """Where the head looked last: float32 (rows, columns) in [0, 1] (VisualBackProp).
 
         Raises:
             RuntimeError: no frame came yet.
         """
         if not self._activations:
             raise RuntimeError("Attention needs a frame; call step() before attention().")
-        layers = self.policy.head.layers
-        return visual_backprop(self._activations, layers, (HEIGHT, WIDTH))[0].cpu().numpy()
+        head = self.policy.head
+        return visual_backprop(self._activations, head.layers, head.size)[0].cpu().numpy()
 
 
 def frame_hash(frame: np.ndarray) -> str:

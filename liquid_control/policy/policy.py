@@ -20,7 +20,6 @@ from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.perception import VisionHead
 from liquid_control.perception.baseline import BaselineHead, FeedForward
-from liquid_control.perception.head import HEIGHT, WIDTH
 
 __all__ = ["Policy"]
 
@@ -43,7 +42,8 @@ class Policy(nn.Module):
 
     Args:
         spec: name, unit and limits of each output.
-        camera: how a robot's image becomes a frame; must give 78 x 200.
+        camera: how a robot's image becomes a frame: 78 x 200 by default. The baseline takes no
+            other size.
         wiring: of an LTC, one input per feature of the head and one motor neuron per output; by
             default the 19 neurons and 253 synapses of `flagship_wiring`.
         circuit: instead of an LTC on a wiring, any other of `liquid_control.circuits`, or the
@@ -70,10 +70,11 @@ class Policy(nn.Module):
         self.spec = spec
         self.camera = camera or CameraSetup()
         self.tick = tick
-        if (self.camera.height, self.camera.width) != (HEIGHT, WIDTH):
+        size = (self.camera.height, self.camera.width)
+        if head == "baseline" and size != BaselineHead.size:
             raise InputError(
-                f"The vision head sees {HEIGHT} x {WIDTH} px, got a camera setup of "
-                f"{self.camera.height} x {self.camera.width}; set its height and width."
+                f"The baseline sees {BaselineHead.size[0]} x {BaselineHead.size[1]} px, got a "
+                f"camera setup of {size[0]} x {size[1]}; set its height and width."
             )
         if wiring is None and circuit is None:
             if len(spec) > 4:
@@ -94,7 +95,7 @@ class Policy(nn.Module):
                 f"and {len(spec)} outputs, got {circuit.inputs} and {circuit.outputs}; make it so."
             )
         # The head is drawn first: its weights come first from the seed.
-        self.head = HEADS[head]()
+        self.head = BaselineHead() if head == "baseline" else VisionHead(*size)
         self.circuit = LTC(wiring) if circuit is None else circuit
         self.extra: dict = {}
         self.register_buffer("scale", torch.from_numpy(spec.high), persistent=False)
@@ -115,7 +116,7 @@ class Policy(nn.Module):
         return names
 
     def features(self, frames: Tensor) -> Tensor:
-        """Features (..., 32), or (..., 100) of the baseline, of frames (..., 78, 200, 3)."""
+        """Features (..., 32), or (..., 100) of the baseline, of frames (..., rows, columns, 3)."""
         leading = frames.shape[:-3]
         return self.head(frames.reshape(-1, *frames.shape[-3:])).reshape(*leading, -1)
 
@@ -132,7 +133,7 @@ class Policy(nn.Module):
         """Drive through sequences.
 
         Args:
-            frames: (batch, time, 78, 200, 3) RGB, uint8 or floats in [0, 1].
+            frames: (batch, time, rows, columns, 3) RGB, uint8 or floats in [0, 1].
             state: of the circuit, (batch, 19) for the flagship, or None for a fresh start (zeros).
             elapsed: time since the frame before [s]: a number, (time,) or (batch, time).
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from liquid_control.circuits import Circuit
 from liquid_control.perception import VisionHead
 from liquid_control.perception.baseline import BaselineHead, FeedForward
-from liquid_control.perception.head import HEIGHT, WIDTH
 from liquid_control.training.rl.sequences import run_sequences
 
 __all__ = ["CircuitActorCritic"]
@@ -38,7 +37,8 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
     """A recurrent policy for `RecurrentPPO` whose memory is a circuit.
 
     Observations are dictionaries of
-        features: float32 (inputs,), or frame: uint8 (78 * 200 * 3,), which `head` turns into them;
+        features: float32 (inputs,), or frame: uint8 (rows * columns * 3,), which `head` turns into
+            them;
         elapsed: float32 (1,), time since the observation before [s]; at the first one of an episode
             the camera's period. 0 is padding.
         privileged: float32 (any,), optional; the critic alone sees it.
@@ -164,7 +164,7 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
             return obs["features"].float()
         # Convolutions are the cost: none for padding.
         real = obs["elapsed"].flatten() > 0
-        found = self.head(obs["frame"][real].view(-1, HEIGHT, WIDTH, 3))
+        found = self.head(obs["frame"][real].view(-1, *self.head.size, 3))
         return found.new_zeros(len(real), found.shape[1]).index_put((real,), found)
 
     def _act(

@@ -17,7 +17,6 @@ from liquid_control.command import CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.perception import VisionHead
 from liquid_control.perception.baseline import BaselineHead
-from liquid_control.perception.head import HEIGHT, WIDTH
 from liquid_control.rollout import make_world, split_options
 
 __all__ = ["FeatureVecEnv", "LearnerWorld", "command_of"]
@@ -45,6 +44,7 @@ class LearnerWorld(gymnasium.Env):
         privileged: names of values of `info`.
         strides: every how many frames of the world the policy sees one, drawn for each episode.
         smoothness: penalty on changes of the action, per second and squared change per second.
+        time_cost: penalty per second.
         seed: of the order of episodes and strides.
 
     Raises:
@@ -60,12 +60,14 @@ class LearnerWorld(gymnasium.Env):
         privileged: Sequence[str] = (),
         strides: Sequence[int] = (1,),
         smoothness: float = 0.0,
+        time_cost: float = 0.0,
         seed: int = 0,
     ) -> None:
         made, self._options = split_options(world, options)
         self._env = make_world(world, **made)
         self._spec, self._camera, self._privileged = spec, camera, tuple(privileged)
-        self._strides, self._smoothness = tuple(strides), smoothness
+        self._strides = tuple(strides)
+        self._smoothness, self._time_cost = smoothness, time_cost
         self._rng = np.random.default_rng(seed)
         self._places, self._action = places(self._env, spec)
         self.rate = float(self._env.metadata["render_fps"])
@@ -73,7 +75,7 @@ class LearnerWorld(gymnasium.Env):
         infinite = np.inf
         self.observation_space = spaces.Dict(
             {
-                "frame": spaces.Box(0, 255, (HEIGHT * WIDTH * 3,), np.uint8),
+                "frame": spaces.Box(0, 255, (camera.height * camera.width * 3,), np.uint8),
                 "elapsed": spaces.Box(0.0, infinite, (1,)),
             }
             | (
@@ -122,6 +124,7 @@ class LearnerWorld(gymnasium.Env):
                 "success": float(success),
             } | ({"distance": info["distance"]} if "distance" in info else {})
         seconds = frames / self.rate
+        reward -= self._time_cost * seconds
         if self._smoothness and self._before is not None:
             change = (np.asarray(action) - self._before) / seconds
             reward -= self._smoothness * float(change @ change) * seconds
@@ -176,7 +179,7 @@ class FeatureVecEnv(VecEnvWrapper):
 
     @torch.inference_mode()
     def _seen(self, observations: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        frames = torch.from_numpy(observations["frame"]).view(-1, HEIGHT, WIDTH, 3)
+        frames = torch.from_numpy(observations["frame"]).view(-1, *self._head.size, 3)
         features = self._head(frames).numpy()
         rest = {name: value for name, value in observations.items() if name != "frame"}
         return {"features": features, **rest}
