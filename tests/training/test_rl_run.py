@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from liquid_control.errors import InputError
 from liquid_control.policy import Driver, Policy
 from liquid_control.training.rl.checkpoint import restore
 from liquid_control.training.rl.command import learn, make_learner, make_worlds
+from liquid_control.training.rl.evaluation import read_scores
 from liquid_control.training.rl.recipe import RLRecipe, read_rl_recipe
 from liquid_control.training.rl.world import LearnerWorld
 
@@ -142,6 +144,20 @@ def test_changes_of_the_action_cost_what_the_recipe_says():
         for action in (0.5, 0.5, 0.3)
     ]
     assert costs == pytest.approx([0.0, 0.0, 0.1 * (0.2 * 20) ** 2 / 20])
+
+
+def test_time_costs_what_the_recipe_says():
+    plain, hurried = learner_world(strides=(2,)), learner_world(strides=(2,), time_cost=0.5)
+    for world in (plain, hurried):
+        world.reset(seed=0)
+    action = np.array([0.25])
+    assert plain.step(action)[1] - hurried.step(action)[1] == pytest.approx(0.5 * 2 / 20)
+    # The score of an evaluation, too, which chooses the model that is kept.
+    recipe = small(evaluations=2, steps=32)
+    learn(recipe, Path("plain"), Path("run"))
+    learn(replace(recipe, time_cost=0.5), Path("hurried"), Path("other"))
+    free, costly = (read_scores(Path(run) / "evaluations.csv")[0] for run in ("run", "other"))
+    assert free.score - costly.score == pytest.approx(0.5 * free.seconds)
 
 
 @pytest.mark.parametrize("circuit", ["ncp-ltc", "ncp-cfc-mixed", "lstm-8", "cnn"])

@@ -141,7 +141,7 @@ def make_worlds(recipe: RLRecipe, policy: Policy) -> VecEnv:
     make = partial(
         LearnerWorld,
         *(recipe.env, recipe.options, policy.spec, policy.camera, recipe.privileged),
-        *(recipe.strides, recipe.smoothness),
+        *(recipe.strides, recipe.smoothness, recipe.time_cost),
     )
     # Once in this process, where an error is a sentence and no broken pipe.
     first = make()

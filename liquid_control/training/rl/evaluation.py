@@ -31,7 +31,8 @@ class Score:
 
     Attributes:
         steps: decisions that had been learnt from.
-        score: reward less the recipe's penalty on changes of the action; larger is better.
+        score: reward less the recipe's penalties on changes of the action and on time; larger is
+            better.
         reward: by the world's own measure.
         crash_free: share of the episodes.
         success: share of the episodes, NaN where the world has no such end.
@@ -82,7 +83,8 @@ class Evaluator:
 
             episode = run_episode(self._env, pilot, seed, options=reset or None, on_moment=keep)
             rate = self._env.metadata["render_fps"]
-            penalties.append(recipe.smoothness * float((np.diff(shares, axis=0) ** 2).sum()) * rate)
+            change = float((np.diff(shares, axis=0) ** 2).sum()) * rate
+            penalties.append(recipe.smoothness * change + recipe.time_cost * episode.seconds)
             episodes.append(episode)
         self.scores = [score for score in self.scores if score.steps != steps]
         self.scores.append(_score(steps, episodes, penalties))

@@ -32,6 +32,7 @@ class RLRecipe:
         strides: every how many frames of the world the policy sees one, drawn for each episode.
         smoothness: penalty on changes of the circuit's outputs, per second and squared change per
             second.
+        time_cost: penalty per second that an episode lasts, where being quick is wanted.
         steps: decisions to learn from, of all worlds together.
         envs: worlds that run side by side.
         processes: one process for each world; else all run in this one.
@@ -68,6 +69,7 @@ class RLRecipe:
     privileged: tuple[str, ...] = ()
     strides: tuple[int, ...] = (1,)
     smoothness: float = 0.0
+    time_cost: float = 0.0
     steps: int = 1_000_000
     envs: int = 4
     processes: bool = True
@@ -107,7 +109,7 @@ class RLRecipe:
             "at least 2": (2, "batch"),
             "0 or more": (
                 0,
-                "smoothness target_kl entropy value head_rate critic_warmup evaluations "
+                "smoothness time_cost target_kl entropy value head_rate critic_warmup evaluations "
                 "evaluation_seed seed gamma gae_lambda",
             ),
         }
