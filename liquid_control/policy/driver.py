@@ -76,6 +76,12 @@ class Driver:
         self._prepared = self.policy.circuit.prepare()
 
     @torch.inference_mode()
+    def restore(self, state: np.ndarray) -> None:
+        """Go on from a recorded state: float32 (19,), or as `Decision.state_before`."""
+        self._state = torch.from_numpy(np.array(state, np.float32)[None]).to(self._device)
+        self._fresh = False
+
+    @torch.inference_mode()
     def step(self, frame: np.ndarray, elapsed_s: float) -> Decision:
         """Decide on one frame.
 
@@ -159,5 +165,5 @@ def recompute(policy: Policy, frame: np.ndarray, decision: Decision) -> np.ndarr
             "decisions and frames by their time stamps."
         )
     driver = Driver(policy)
-    driver._state = torch.as_tensor(decision.state_before, device=driver._device)[None].clone()
+    driver.restore(decision.state_before)
     return driver.step(frame, decision.elapsed).command

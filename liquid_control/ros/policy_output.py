@@ -53,7 +53,7 @@ class PolicyOutput:
         self._facts = node.create_publisher(String, "~/facts", LATCHED)
         self._facts_of, self._facts_hash, self._number = ("", ""), "", 0
         node.add_post_set_parameters_callback(self._on_parameters)
-        self.weights = weights_hash(policy)
+        self.weights_changed()
         self._decision = self._publisher(JointState, "~/decision", _AUDIT)
         self._neurons = self._publisher(JointState, "~/neurons", _AUDIT)
         self._latency = self._publisher(JointState, "~/latency", _AUDIT)
@@ -101,6 +101,10 @@ class PolicyOutput:
         self._facts_hash = text_hash(text)
         self._facts.publish(String(data=text))
 
+    def weights_changed(self) -> None:
+        """Decisions from now on name the hash of the weights as they are now."""
+        self.weights = weights_hash(self._policy)
+
     def _on_parameters(self, changed: list[Parameter]) -> None:
         if self._facts_hash:
             self.facts(*self._facts_of)
@@ -142,7 +146,6 @@ class PolicyOutput:
                 decision.command.astype(np.float64),
             ]
         )
-        self._number += 1
         hashes = Hashes(decision.frame_hash, image_hash(image), self.weights, self._facts_hash)
         self._decision.publish(
             conversion.named_vector(self._audit_names, values, stamp_ns, str(hashes))
@@ -150,9 +153,14 @@ class PolicyOutput:
         if self._neurons.get_subscription_count():
             self._neurons.publish(
                 conversion.named_vector(
-                    self._neuron_names, decision.state, stamp_ns, "", decision.time_constants
+                    self._neuron_names,
+                    decision.state,
+                    stamp_ns,
+                    f"number={self._number}",
+                    decision.time_constants,
                 )
             )
+        self._number += 1
 
     def latency(self, age: float, inference: float, stamp_ns: int) -> None:
         """Frame to command and inference alone, both wall-clock durations [s]."""
