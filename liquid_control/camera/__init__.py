@@ -1,6 +1,6 @@
 """Everything that happens to an image outside a network, in numpy and OpenCV."""
 
-from liquid_control.camera.colour import cut_out, recolour
+from liquid_control.camera.colour import cut_out, other_colours, recolour
 from liquid_control.camera.effects import CameraEffects, CameraPipeline
 from liquid_control.camera.headlights import Headlights
 from liquid_control.camera.lens import Intrinsics, Lens, Undistorter, intrinsics
@@ -28,6 +28,7 @@ __all__ = [
     "gaussian",
     "glare",
     "intrinsics",
+    "other_colours",
     "recolour",
     "shadow_band",
 ]

@@ -15,6 +15,7 @@ from liquid_control.camera import (
     gamma,
     gaussian,
     intrinsics,
+    other_colours,
     recolour,
     shadow_band,
 )
@@ -64,9 +65,22 @@ class Augmenter:
             frames = np.ascontiguousarray(frames[:, :, ::-1])
             signs = [-1.0 if name in LATERAL else 1.0 for name in self.outputs]
             labels = labels * np.array(signs, np.float32)
+        rows = frames.shape[1] - round(settings.panel * frames.shape[1])
+        if rows < frames.shape[1]:
+            scene = self._varied(np.ascontiguousarray(frames[:, :rows]), rng, epoch, item)
+            return np.concatenate([scene, frames[:, rows:]], 1), labels
+        return self._varied(frames, rng, epoch, item), labels
+
+    def _varied(
+        self, frames: np.ndarray, rng: np.random.Generator, epoch: int, item: int
+    ) -> np.ndarray:
+        """Frames in another light, in other colours, partly covered and noisy."""
+        settings = self.settings
         if settings.season:
             hue, saturation, warmth = settings.season * rng.uniform(-1, 1, 3)
             frames = recolour(frames, hue, 1 + saturation, warmth)
+        if settings.colours and rng.random() < settings.colours:
+            frames = other_colours(frames, rng)
         if settings.gamma:
             frames = gamma(frames, (1 + settings.gamma) ** rng.uniform(-1, 1))
         if settings.shadow and rng.random() < 0.5:
@@ -80,7 +94,7 @@ class Augmenter:
         if settings.noise and rng.random() < 0.5:
             variance = rng.uniform(0, settings.noise) ** 2
             frames = gaussian(frames, variance, np.random.default_rng([self.seed, epoch, item, 1]))
-        return frames, labels
+        return frames
 
     def _move(
         self,

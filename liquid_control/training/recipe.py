@@ -56,7 +56,10 @@ class Augmentation:
             Only for scenes that look the same from both sides.
         season: colours of other seasons: hue turned by up to this angle [rad], saturation between
             1 - season and 1 + season, white balance up to this, 0 to 1.
+        colours: probability of a window in which every colour is another one at random.
         cut_out: share of the frame's sides that a grey rectangle covers at most, 0 to 1.
+        panel: share of the frame, at the bottom, that nothing but a mirror, a shift and a turn
+            varies: instruments, which look the same in every light.
         shift: the camera is moved sideways by up to this [m], and the label leads back.
         yaw: the camera is turned by up to this [rad], and the label leads back.
         recovery: distance over which a label leads back from a shift and a turn [m].
@@ -70,7 +73,9 @@ class Augmentation:
     shadow: float = 0.0
     mirror: float = 0.0
     season: float = 0.0
+    colours: float = 0.0
     cut_out: float = 0.0
+    panel: float = 0.0
     shift: float = 0.0
     yaw: float = 0.0
     recovery: float = 12.0
@@ -312,7 +317,7 @@ def check(recipe: Recipe, where: str) -> Recipe:
 
 def _check_augmentation(recipe: Recipe, need) -> None:
     varied = recipe.augmentation
-    for name in ("shadow", "mirror", "season", "cut_out"):
+    for name in ("shadow", "mirror", "season", "colours", "cut_out", "panel"):
         value = getattr(varied, name)
         need(0 <= value <= 1, f"augmentation: {name} from 0 to 1", value)
     for name in ("noise", "gamma", "shift", "yaw"):

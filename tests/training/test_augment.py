@@ -5,13 +5,21 @@ import math
 import numpy as np
 import pytest
 
-from liquid_control.camera import Viewpoint, cut_out, intrinsics, recolour
+from liquid_control.camera import Viewpoint, cut_out, intrinsics, other_colours, recolour
 from liquid_control.rollout import make_world
 from liquid_control.training.augment import Augmenter
 from liquid_control.training.recipe import Augmentation, Recipe
 
 FULL = Augmentation(
-    noise=0.2, gamma=0.5, shadow=0.8, mirror=0.5, season=0.4, cut_out=0.5, shift=0.5, yaw=0.1
+    noise=0.2,
+    gamma=0.5,
+    shadow=0.8,
+    mirror=0.5,
+    season=0.4,
+    colours=0.5,
+    cut_out=0.5,
+    shift=0.5,
+    yaw=0.1,
 )
 
 
@@ -48,6 +56,30 @@ def test_what_is_drawn_depends_on_seed_epoch_and_window_alone(frames):
     assert np.array_equal(first[1], second[1])
     others = [varied(FULL, frames, labels, epoch=1), varied(FULL, frames, labels, group=1)]
     assert not any(np.array_equal(first[0], other[0]) for other in others)
+
+
+def test_other_colours_keep_shapes_alone():
+    frames = np.full((2, 8, 10, 3), (10, 200, 30), np.uint8)
+    frames[:, 2:5, 3:7] = (90, 90, 90)
+    distances = []
+    for seed in range(20):
+        changed = other_colours(frames, np.random.default_rng(seed))
+        inside, outside = changed[0, 3, 4], changed[0, 0, 0]
+        assert (changed[:, 2:5, 3:7] == inside).all()
+        assert (changed[:, :2] == outside).all()
+        distances.append(np.abs(inside.astype(int) - outside).max())
+    assert np.median(distances) > 40
+    again = other_colours(frames, np.random.default_rng(19))
+    assert np.array_equal(again, changed)
+
+
+def test_a_panel_stays_as_it_is(frames):
+    settings = Augmentation(noise=0.3, gamma=0.5, colours=1.0, cut_out=1.0, panel=0.25)
+    for group in range(4):
+        seen, _ = varied(settings, frames, np.zeros((3, 1), np.float32), group=group)
+        panel = round(0.75 * 78) - 1
+        assert np.array_equal(seen[:, panel + 1 :], frames[:, panel + 1 :])
+        assert (seen[:, :panel] != frames[:, :panel]).mean() > 0.9
 
 
 def test_windows_of_one_group_are_moved_alike(frames):
