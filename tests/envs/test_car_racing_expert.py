@@ -32,6 +32,14 @@ def lap(env, seed, **options):
     return infos, np.array(actions)
 
 
+def test_the_expert_is_slower_at_an_easier_pace(blind):
+    speeds = [
+        np.mean([info["speed"] for info in lap(blind, 3, pace=pace, seconds=8.0)[0]])
+        for pace in (1.0, 0.6)
+    ]
+    assert 0.5 < speeds[1] / speeds[0] < 0.8
+
+
 @pytest.mark.parametrize("clockwise", [False, True])
 def test_a_circle_has_its_curvature_and_sides(clockwise):
     track, sign = circle(clockwise=clockwise), -1 if clockwise else 1
