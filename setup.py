@@ -22,7 +22,14 @@ EXTRAS = {
     "sim": ["mujoco>=4.0,<5", "gymnasium>=1.0,<2"],
     # Not in "sim": 35 MB more, and on Python 3.14 pip would have to compile Box2D.
     "carracing": ["gymnasium[box2d]>=1.0,<2"],
-    "train": ["lightning>=2.5,<3", "tensorboard>=2.18", "torchdiffeq>=0.2.5", *RL],
+    "train": [
+        "lightning>=2.5,<3",
+        "tensorboard>=2.18",
+        "torchdiffeq>=0.2.5",
+        # `liquid-control tune`; from 5 on its sampler and importances are those it relies on.
+        "optuna>=5,<6",
+        *RL,
+    ],
     "rl": [*RL, "tensorboard>=2.18"],
     "ros": [
         f"{name}; {ROS_WHEELS}"
@@ -40,7 +47,7 @@ EXTRAS = {
     # Compiles circuits at run time by the LLVM that it carries: no compiler is needed.
     "fast": ["numba>=0.65"],
     "export": ["onnx>=1.18", "onnxruntime>=1.22"],
-    "scale": ["ray>=2.50", "optuna>=4"],
+    "scale": ["ray>=2.50"],
     # benchmarks/sequences.py; gymnasium's own MuJoCo worlds do not load without imageio.
     "bench": [
         "stable-baselines3>=2.6",

@@ -24,6 +24,10 @@ COMMANDS = {
     ),
     "record": ("liquid_control.rollout.record:record", "record a world's expert into bags"),
     "train": ("liquid_control.training.imitation:train", "train a policy from bags"),
+    "tune": (
+        "liquid_control.training.tune.command:tune",
+        "search the settings of a training recipe",
+    ),
     "adapt": (
         "liquid_control.training.adapt:adapt",
         "fine-tune a model's circuit on new bags",
