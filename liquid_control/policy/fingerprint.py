@@ -9,11 +9,13 @@ import hashlib
 import json
 import platform
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,16 +39,25 @@ class Hashes:
         image: of the camera's whole message, `data.messages.image_hash`.
         weights: in force, `weights_hash`.
         facts: `text_hash` of the node's message on `~/facts` (model, parameters, build).
+        seal: of the others and of the whole decision, `sealed`.
     """
 
     frame: str
     image: str
     weights: str
     facts: str
+    seal: str = ""
 
     def __str__(self) -> str:
         """As a decision's frame_id has it: "frame=0123456789abcdef image=... ..."."""
         return " ".join(f"{item.name}={getattr(self, item.name)}" for item in fields(self))
+
+    def sealed(self, stamp_ns: int, names: Sequence[str], values: np.ndarray) -> Hashes:
+        """These hashes, sealing a decision's stamp [ns], names and values (names,), float64."""
+        made_of = (self.frame, self.image, self.weights, self.facts, stamp_ns, *names)
+        digest = hashlib.blake2b(repr(made_of).encode(), digest_size=8)
+        digest.update(np.ascontiguousarray(values, np.float64))
+        return replace(self, seal=digest.hexdigest())
 
     @classmethod
     def parse(cls, text: str) -> Hashes:
@@ -93,7 +104,6 @@ def configuration_hash(policy: Policy) -> str:
     return text_hash(json.dumps(entries, sort_keys=True))
 
 
-@cache
 def build_facts() -> dict[str, str]:
     """What decides whether two processes compute the same bits: software, machine, threads.
 
@@ -132,6 +142,7 @@ def _processor() -> str:
     return " ".join(first[key] for key in keys if key in first) or "unknown"
 
 
+@cache
 def _sources() -> str:
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.blake2b(digest_size=8)

@@ -26,6 +26,7 @@ from liquid_control.policy.fingerprint import (
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, deliver
 from liquid_control.ros.vehicle import Motion, Vehicle
+from liquid_control.training.learned import hash_number
 
 __all__ = ["PolicyOutput"]
 
@@ -36,10 +37,18 @@ _AUDIT = 15
 class PolicyOutput:
     """The publishers of a configured policy node.
 
-    Everything carries the stamp of the frame that it was computed from.
+    Everything carries the stamp of the frame that it was computed from. Where the policy `learns`,
+    a decision names the weights that made it (`liquid_control.training.learned`).
     """
 
-    def __init__(self, node: LifecycleNode, policy: Policy, vehicle: Vehicle, stamped: bool):
+    def __init__(
+        self,
+        node: LifecycleNode,
+        policy: Policy,
+        vehicle: Vehicle,
+        stamped: bool,
+        learns: bool = False,
+    ) -> None:
         self._node, self._policy, self._vehicle, self._stamped = node, policy, vehicle, stamped
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
@@ -146,7 +155,9 @@ class PolicyOutput:
                 decision.command.astype(np.float64),
             ]
         )
-        hashes = Hashes(decision.frame_hash, image_hash(image), self.weights, self._facts_hash)
+        hashes = Hashes(
+            decision.frame_hash, image_hash(image), self.weights, self._facts_hash
+        ).sealed(stamp_ns, self._audit_names, values)
         self._decision.publish(
             conversion.named_vector(self._audit_names, values, stamp_ns, str(hashes))
         )
