@@ -14,11 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from liquid_control.camera import CameraSetup
-from liquid_control.command import curvature_from_yaw_rate
-from liquid_control.data.alignment import breaks, forward, match
+from liquid_control.data.alignment import breaks, forward
 from liquid_control.data.bag import BagReader
 from liquid_control.data.frame_cache import FrameCache, build, open_cache
-from liquid_control.data.messages import decode_image, read_named_vector, stamp_of
+from liquid_control.data.interventions import MIN_SPEED, Interventions, Labels, topic_of
+from liquid_control.data.messages import decode_image, stamp_of
+from liquid_control.data.recorded_labels import EXPERT, VELOCITY, Recorded
 from liquid_control.errors import InputError
 
 __all__ = [
@@ -37,8 +38,6 @@ SESSION_TOPIC = "/recording/session"
 MAX_GAP_S = 0.2
 _CAMERA_TOPICS = ("/camera/image_raw/compressed", "/camera/image_raw")
 _IMAGE_TYPES = ("sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image")
-_EXPERT = "/expert/command"
-_VELOCITY = "/cmd_vel"
 
 
 @dataclass(eq=False)
@@ -115,6 +114,7 @@ def load_drive(
     outputs: Sequence[str] = ("curvature", "speed"),
     cache: bool = True,
     topic: str | None = None,
+    labels: Labels = "expert",
 ) -> Drive:
     """Frames and labels of a bag.
 
@@ -123,12 +123,17 @@ def load_drive(
     header stamp, else the nearest within half a period of the slower of the two, at most 0.1 s.
     Frames without a label or that cannot be decoded are left out and counted.
 
+    With `labels` "interventions" or "driven" they come from a person who took over now and then,
+    see `interventions.Interventions`; the frames that lead up to an intervention are kept with
+    weight 0.
+
     Args:
         bag: rosbag2 folder or storage file.
         camera: how frames are cropped and resized; by default to 78 x 200.
         outputs: names of the labels, in the order of the columns.
         cache: keep decoded frames on disk; otherwise all are in memory.
         topic: the camera; by default /camera/image_raw[/compressed], or the only one.
+        labels: whose.
 
     Raises:
         InputError: no bag, no camera, no label, or labels without a wanted output.
@@ -136,26 +141,34 @@ def load_drive(
     camera = CameraSetup() if camera is None else camera
     with BagReader(bag) as reader:
         camera_topic = topic or camera_topic_of(reader)
-        label_topic = _label_topic(reader)
-        reader.require(camera_topic, label_topic)
-        stored = open_cache(reader, camera, camera_topic, label_topic) if cache else None
+        source = Recorded(reader) if labels == "expert" else Interventions(reader, labels)
+        reader.require(camera_topic, source.topics[0])
+        stored = open_cache(reader, camera, camera_topic, source.name) if cache else None
         if stored is None:
-            stored = _decode(reader, camera, camera_topic, label_topic, cache)
+            stored = _decode(reader, camera, camera_topic, source, cache)
     if missing := [name for name in outputs if name not in stored.label_names]:
         raise InputError(
-            f"The labels of {bag} on {label_topic} are {', '.join(stored.label_names)}, not "
+            f"The labels of {bag} on {source.name} are {', '.join(stored.label_names)}, not "
             f"{', '.join(missing)}; train for outputs that the recording holds."
         )
     columns = [stored.label_names.index(name) for name in outputs]
+    found = np.ascontiguousarray(stored.labels[:, columns], np.float32)
+    known = np.isfinite(found).all(axis=1) | (labels == "expert")
+    if not known.any():
+        raise InputError(
+            f"The interventions of {bag} say no {', '.join(outputs)}: the vehicle went no faster "
+            f"than {MIN_SPEED} m/s, where a yaw rate tells no path; leave this bag out."
+        )
     return Drive(
         path=Path(bag),
         stamps=stored.stamps,
         frames=stored.frames,
-        labels=np.ascontiguousarray(stored.labels[:, columns], np.float32),
+        labels=np.where(known[:, None], found, np.float32(0)),
         sessions=stored.sessions,
         outputs=tuple(outputs),
-        label_topic=label_topic,
+        label_topic=source.name,
         skipped=stored.skipped,
+        weights=known.astype(np.float32),
     )
 
 
@@ -180,50 +193,75 @@ def load_drives(
     roots: Sequence[str | Path],
     camera: CameraSetup | None = None,
     outputs: Sequence[str] = ("curvature", "speed"),
+    labels: Labels = "expert",
 ) -> list[Drive]:
-    """Every bag at or below `roots`; bags decoded before an interruption are not decoded again."""
+    """Every bag at or below `roots`; bags decoded before an interruption are not decoded again.
+
+    With other labels than the expert's, demonstrations may lie beside robots' drives: a bag without
+    an intervention has its expert's labels, or, for "driven", those on `/cmd_vel`; one that has
+    neither is left out, which is said.
+
+    Raises:
+        InputError: as `load_drive`, or no bag holds an intervention.
+    """
     bags = [bag for root in roots for bag in find_bags(root)]
+    sources = _sources(bags, labels)
     return [
-        load_drive(bag, camera, outputs)
-        for bag in tqdm(bags, desc="bags", unit="bag", delay=1, disable=None)
+        load_drive(bag, camera, outputs, labels=sources[bag])
+        for bag in tqdm(sources, desc="bags", unit="bag", delay=1, disable=None)
     ]
 
 
+def _sources(bags: Sequence[Path], labels: Labels) -> dict[Path, Labels]:
+    """Whose labels each bag is read with; bags with none are left out."""
+    if labels == "expert":
+        return dict.fromkeys(bags, labels)
+    sources: dict[Path, Labels] = {}
+    for bag in bags:
+        with BagReader(bag) as reader:
+            if topic_of(reader, "intervention"):
+                sources[bag] = labels
+            elif EXPERT in reader.topics or (labels == "driven" and VELOCITY in reader.topics):
+                sources[bag] = "expert"
+    if labels not in sources.values():
+        raise InputError(
+            f"None of {len(bags)} bags holds an intervention (geometry_msgs/TwistStamped on "
+            f"`intervention`), the first is {bags[0]}; record drives in which a person took over, "
+            "or take other labels."
+        )
+    if without := [bag.name for bag in bags if bag not in sources]:
+        print(
+            f"{len(without)} of {len(bags)} bags are left out, as nobody intervened there: "
+            f"{', '.join(without)}"
+        )
+    return sources
+
+
 def _decode(
-    reader: BagReader, camera: CameraSetup, camera_topic: str, label_topic: str, cache: bool
+    reader: BagReader,
+    camera: CameraSetup,
+    camera_topic: str,
+    source: Recorded | Interventions,
+    cache: bool,
 ) -> FrameCache:
-    """Match frames with labels by their stamps, then decode only those that have one."""
-    stamps, sessions, names, label_stamps, labels = [], [], None, [], []
-    session = 0
-    for topic, log_time, message in reader.messages([camera_topic, label_topic, SESSION_TOPIC]):
+    """Match frames with labels by their stamps, then decode only those that are of use."""
+    stamps, sessions, session = [], [], 0
+    for topic, log_time, message in reader.messages([camera_topic, SESSION_TOPIC, *source.topics]):
         if topic == camera_topic:
             stamps.append(stamp_or_log_time(message, log_time))
             sessions.append(session)
         elif topic == SESSION_TOPIC:
             session += 1
         else:
-            vector = _label(message)
-            names = list(vector) if names is None else names
-            if list(vector) == names and np.isfinite(list(vector.values())).all():
-                label_stamps.append(stamp_or_log_time(message, log_time))
-                labels.append(list(vector.values()))
-    if not labels:
-        raise InputError(
-            f"The bag {reader.path} holds no finite label on {label_topic}; record it again."
-        )
+            source.add(topic, stamp_or_log_time(message, log_time), message)
     stamps = np.array(stamps, np.int64)
-    skipped = {}
     ordered = forward(stamps, reader.path)
-    label_of = match(stamps, np.array(label_stamps, np.int64))
-    skipped["out of order"] = int((~ordered).sum())
-    skipped["without label"] = int((ordered & (label_of < 0)).sum())
-    wanted = ordered & (label_of >= 0)
-    if not wanted.any():
-        raise InputError(
-            f"No frame on {camera_topic} of {reader.path} has a label on {label_topic} near its "
-            f"stamp; check that both use the same clock (first frame {stamps[0]} ns, first label "
-            f"{label_stamps[0]} ns)."
-        )
+    labels, useful = source.match(stamps)
+    wanted = ordered & useful
+    skipped = {
+        "out of order": int((~ordered).sum()),
+        "without label": int((ordered & ~useful).sum()),
+    }
 
     def frames():
         messages = reader.messages([camera_topic])
@@ -235,15 +273,10 @@ def _decode(
                     bar.update()
                     yield _prepare(message, camera)
 
-    label_array = np.array(labels)[label_of[wanted]]
-    return build(
-        reader,
-        camera,
-        (camera_topic, label_topic),
-        frames(),
-        FrameCache(None, stamps[wanted], label_array, np.array(sessions)[wanted], names, skipped),
-        cache,
+    rest = FrameCache(
+        *(None, stamps[wanted], labels[wanted], np.array(sessions)[wanted]), source.names, skipped
     )
+    return build(reader, camera, (camera_topic, source.name), frames(), rest, cache)
 
 
 def _prepare(message, camera: CameraSetup) -> np.ndarray | None:
@@ -264,36 +297,16 @@ def camera_topic_of(reader: BagReader) -> str:
         name for name, (kind, count) in reader.topics.items() if count and kind in _IMAGE_TYPES
     ]
     for name in _CAMERA_TOPICS:
-        if name in cameras:
-            return name
+        # A vehicle may have a namespace: /car/camera/image_raw.
+        found = [name] if name in cameras else [each for each in cameras if each.endswith(name)]
+        if len(found) == 1:
+            return found[0]
     if len(cameras) != 1:
         raise InputError(
             f"The bag {reader.path} has {len(cameras)} image topics ({', '.join(cameras)}) and "
             f"none is called {' or '.join(_CAMERA_TOPICS)}; name the camera's topic."
         )
     return cameras[0]
-
-
-def _label_topic(reader: BagReader) -> str:
-    expert_type, expert_count = reader.topics.get(_EXPERT, ("", 0))
-    if expert_count and expert_type == "sensor_msgs/msg/JointState":
-        return _EXPERT
-    velocity_type, velocity_count = reader.topics.get(_VELOCITY, ("", 0))
-    if velocity_count and velocity_type.startswith("geometry_msgs/msg/Twist"):
-        return _VELOCITY
-    raise InputError(
-        f"The bag {reader.path} holds no label: expected {_EXPERT} (sensor_msgs/JointState) or "
-        f"{_VELOCITY} (geometry_msgs/TwistStamped or Twist), got "
-        f"{', '.join(sorted(reader.topics)) or 'no topic'}."
-    )
-
-
-def _label(message) -> dict[str, float]:
-    if hasattr(message, "position"):
-        return read_named_vector(message)
-    twist = getattr(message, "twist", message)
-    speed = twist.linear.x
-    return {"curvature": curvature_from_yaw_rate(twist.angular.z, speed), "speed": speed}
 
 
 def stamp_or_log_time(message, log_time: int) -> int:

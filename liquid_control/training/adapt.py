@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
+from liquid_control.data.interventions import Labels
 from liquid_control.data.sequences import elapsed_times
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
@@ -37,6 +38,9 @@ from liquid_control.training.module import learning_rate_share, weighted_loss
 from liquid_control.training.split import split_by_time
 
 __all__ = ["Settings", "adapt", "adapt_policy"]
+
+# A run of a drive: features, labels as shares of the limits, elapsed times [s], weights.
+Stretch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def adapt(
     old: tuple[Path, ...] = (),
     output: Path | None = None,
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(),
+    labels: Labels = "expert",
     threads: int = 0,
 ) -> int:
     """Fine-tune the circuit of a model on new bags; the model itself stays as it is.
@@ -100,6 +105,7 @@ def adapt(
         old: bags of what the model can already do, to be kept.
         output: folder for the adapted model; models/<model>_adapted by default.
         settings: of the adaptation.
+        labels: of the new bags, as in a recipe: "interventions" are a person's who took over.
         threads: CPU threads for torch; 0 leaves the choice to it.
     """
     if not bags:
@@ -112,8 +118,8 @@ def adapt(
         torch.set_num_threads(threads)
     policy = Policy.load(folder)
     new, before = (
-        load_drives(given, policy.camera, policy.spec.names) if given else []
-        for given in (bags, old)
+        load_drives(given, policy.camera, policy.spec.names, whose) if given else []
+        for given, whose in ((bags, labels), (old, "expert"))
     )
     adapted, results = adapt_policy(policy, new, before, settings)
     digest = json.loads((folder / "config.json").read_text(encoding="utf-8"))["weights_sha256"]
@@ -191,11 +197,12 @@ class _Recordings:
         self.stretches, self.check, self.test = (
             [stretch for drive in part for stretch in _stretches(policy, drive)] for part in parts
         )
-        self.length = settings.length
+        self.length, start = settings.length, _burn_in(settings)
         self.places = [
             (number, first)
-            for number, (features, *_) in enumerate(self.stretches)
-            for first in range(len(features) - settings.length + 1)
+            for number, (*_, weights) in enumerate(self.stretches)
+            for first in range(len(weights) - settings.length + 1)
+            if weights[first + start : first + settings.length].any()
         ]
         if not self.places or not self.check or not self.test:
             longest = max((len(features) for features, *_ in self.stretches), default=0)
@@ -205,22 +212,28 @@ class _Recordings:
                 "; record longer drives or give a smaller --length."
             )
 
-    def batch(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Random windows: features, labels as shares of the limits, elapsed times [s]."""
+    def batch(self, count: int, rng: np.random.Generator) -> Stretch:
+        """Random windows: features, labels as shares of the limits, elapsed times [s], weights."""
         chosen = [self.places[k] for k in rng.integers(len(self.places), size=count)]
         return tuple(
             torch.stack([self.stretches[n][part][k : k + self.length] for n, k in chosen])
-            for part in range(3)
+            for part in range(4)
         )
 
 
-def _stretches(policy: Policy, drive: Drive) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Features, labels as shares of the limits and elapsed times of each run of a drive."""
+def _burn_in(settings: Settings) -> int:
+    """Frames at the start of a window that do not count: no drive is in their state."""
+    return settings.length // 8
+
+
+def _stretches(policy: Policy, drive: Drive) -> list[Stretch]:
+    """Each run of a drive that holds a labelled frame."""
     elapsed = torch.from_numpy(elapsed_times(drive))
     features = torch.from_numpy(np.array(drive.frames))
-    labels = torch.from_numpy(np.array(drive.labels)) / policy.scale
-    runs = [slice(*run) for run in drive.runs()]
-    return [(features[run], labels[run], elapsed[run]) for run in runs]
+    labels = torch.from_numpy(policy.spec.clip(drive.labels)) / policy.scale
+    weights = torch.from_numpy(np.array(drive.weights))
+    runs = [slice(*run) for run in drive.runs() if drive.weights[slice(*run)].any()]
+    return [(features[run], labels[run], elapsed[run], weights[run]) for run in runs]
 
 
 def _train(
@@ -283,36 +296,34 @@ def _set(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
         parameter.copy_(value)
 
 
-def _loss(policy: Policy, batch: tuple[Tensor, Tensor, Tensor], settings: Settings) -> Tensor:
-    features, labels, elapsed = batch
+def _loss(policy: Policy, batch: Stretch, settings: Settings) -> Tensor:
+    features, labels, elapsed, weights = batch
     commands, _ = policy.forward_features(features, None, elapsed)
-    # The first frames start from a state that no drive is in.
-    start = settings.length // 8
+    start = _burn_in(settings)
     commands = (commands / policy.scale)[:, start:]
-    return weighted_loss(commands, labels[:, start:], settings.alpha).mean()
+    counted = weights[:, start:]
+    return weighted_loss(commands, labels[:, start:], settings.alpha, counted).mean()
 
 
-def _error(policy: Policy, stretches: Sequence[tuple[Tensor, Tensor, Tensor]]) -> float:
+def _error(policy: Policy, stretches: Sequence[Stretch]) -> float:
     """Mean squared error of all commands as shares of their limits."""
     return float(np.mean(_errors(policy, stretches, False)))
 
 
 @torch.no_grad()
-def _errors(
-    policy: Policy, stretches: Sequence[tuple[Tensor, Tensor, Tensor]], physical: bool
-) -> list[float]:
+def _errors(policy: Policy, stretches: Sequence[Stretch], physical: bool) -> list[float]:
     """Mean squared error of each output, run as a node would: state carried on, commands clipped.
 
     Args:
         physical: in the units of the outputs, else as shares of their limits.
     """
     low = torch.from_numpy(policy.spec.low)
-    total, count = torch.zeros(len(policy.spec)), 0
-    for features, labels, elapsed in stretches:
+    total, count = torch.zeros(len(policy.spec)), 0.0
+    for features, labels, elapsed, weights in stretches:
         commands, _ = policy.forward_features(features[None], None, elapsed[None])
         commands = commands[0].clamp(low, policy.scale) / policy.scale
-        total += ((commands - labels) ** 2).sum(0)
-        count += len(labels)
+        total += ((commands - labels) ** 2 * weights[:, None]).sum(0)
+        count += float(weights.sum())
     mean = total / count
     return (mean * policy.scale**2 if physical else mean).tolist()
 

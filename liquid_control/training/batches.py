@@ -8,7 +8,7 @@ several processes share each batch without talking.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ class Windows(Dataset):
                     f"{drive.labels[row, column]}, expected a finite number; mend or leave out "
                     "this bag."
                 )
+        # A person's arc may be tighter than any that the policy can ask for.
+        drives = [replace(drive, labels=recipe.spec.clip(drive.labels)) for drive in drives]
         stateful = recipe.mode == "stateful"
         self.sets = [
             SequenceDataset(

@@ -136,6 +136,7 @@ def fit(
     work: Path | None = None,
     machine: Machine | None = None,
     callbacks: Sequence[lightning.Callback] = (),
+    drives: Sequence[Drive] | None = None,
 ) -> Policy:
     """Train as `recipe` says and write the model into `output`.
 
@@ -147,6 +148,7 @@ def fit(
             training that was interrupted there goes on.
         machine: what it runs on.
         callbacks: more of Lightning's, called after the drives of the closed loop.
+        drives: the recordings, if not simply those that the recipe names.
 
     Raises:
         InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
@@ -156,7 +158,8 @@ def fit(
     if machine.threads:
         torch.set_num_threads(machine.threads)
     work = work or Path("checkpoints") / output.name
-    drives = load_drives(recipe.data, recipe.camera, recipe.outputs)
+    if drives is None:
+        drives = load_drives(recipe.data, recipe.camera, recipe.outputs, recipe.labels)
     parts = split_by_time(drives, recipe.validation, recipe.test)
     lightning.seed_everything(recipe.seed, verbose=False)
     policy = Policy.load(init) if init else make_policy(recipe.circuit, recipe.spec, recipe.camera)
@@ -309,7 +312,7 @@ def _checkpoint(work: Path, facts: dict) -> Path | None:
     return last
 
 
-def _announce(trainer, drives: list[Drive], parts, windows: Windows, last: Path | None) -> None:
+def _announce(trainer, drives: Sequence[Drive], parts, windows: Windows, last: Path | None) -> None:
     if not trainer.is_global_zero:
         return
     skipped = sum(sum(drive.skipped.values()) for drive in drives)

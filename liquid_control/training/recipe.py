@@ -23,6 +23,7 @@ from liquid_control.command import (
     CommandSpec,
     Output,
 )
+from liquid_control.data.interventions import Labels
 from liquid_control.errors import InputError
 
 __all__ = [
@@ -121,6 +122,10 @@ class Recipe:
         data: bags, or folders of bags.
         model: name of the model; it is written to `models/<model>` unless told otherwise.
         outputs: names of the commands to learn.
+        labels: whose commands they are: "expert" is an expert's, or else whatever was sent on
+            cmd_vel; "interventions" a person's who took over now and then, other frames having no
+            label; "driven" the person's, and the policy's own wherever the person let it drive.
+            Demonstrations among such bags keep their expert's.
         camera: region of interest of the recorded images.
         circuit: what drives: ncp-ltc, ncp-cfc, ncp-cfc-mixed (19 neurons each), or cfc, cfc-mixed,
             lstm, gru, ctrnn with a number of units (lstm-64; 64 by default), or cnn, the
@@ -158,6 +163,7 @@ class Recipe:
     data: tuple[str, ...]
     model: str
     outputs: tuple[str, ...] = ("curvature",)
+    labels: Labels = "expert"
     camera: CameraSetup = field(default_factory=CameraSetup)
     circuit: str = "ncp-ltc"
     mode: Literal["windows", "stateful"] = "windows"
