@@ -26,7 +26,6 @@ from liquid_control.policy.fingerprint import (
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, deliver
 from liquid_control.ros.vehicle import Motion, Vehicle
-from liquid_control.training.learned import hash_number
 
 __all__ = ["PolicyOutput"]
 
@@ -37,18 +36,10 @@ _AUDIT = 15
 class PolicyOutput:
     """The publishers of a configured policy node.
 
-    Everything carries the stamp of the frame that it was computed from. Where the policy `learns`,
-    a decision names the weights that made it (`liquid_control.training.learned`).
+    Everything carries the stamp of the frame that it was computed from.
     """
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        policy: Policy,
-        vehicle: Vehicle,
-        stamped: bool,
-        learns: bool = False,
-    ) -> None:
+    def __init__(self, node: LifecycleNode, policy: Policy, vehicle: Vehicle, stamped: bool):
         self._node, self._policy, self._vehicle, self._stamped = node, policy, vehicle, stamped
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
