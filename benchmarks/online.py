@@ -25,11 +25,12 @@ from tqdm import tqdm
 
 import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control import models
+from liquid_control.circuits.flat import put
 from liquid_control.files import replace_file
 from liquid_control.policy import Driver, Policy
 from liquid_control.rollout import PolicyPilot, run_episode
-from liquid_control.training.online import OnlineAdaptation, Sample, Settings
-from liquid_control.training.trust_region import parameters_of, put
+from liquid_control.training.online import OnlineAdaptation, Sample
+from liquid_control.training.online_settings import Settings
 
 # The conditions of config/rl_camera_askew.yaml.
 ROAD = {
@@ -43,6 +44,9 @@ ROAD = {
 }
 TAKE, GIVE, SHORTEST = 0.5, 0.1, 1.0  # [m], [m], [s]
 ELSEWHERE = 5000  # added to a seed for the road that tests what was learnt
+
+
+DEFAULTS = Settings()
 
 
 @dataclass
@@ -68,7 +72,7 @@ def drive(
     camera_yaw: float = 8.0,
     first_seed: int = 40_000,
     after: float = 30.0,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULTS,
     output: Path = Path("runs/online.json"),
 ) -> None:
     """Drive in pairs, with and without learning.
@@ -120,11 +124,10 @@ def one(
     """One run of a pair; `policy` is changed."""
     rate = env.metadata["render_fps"]
     driver, adaptation = Driver(policy), OnlineAdaptation(policy, settings)
-    parameters = list(parameters_of(policy.circuit).values())
     frame, info = env.reset(seed=seed, options={"camera_yaw": camera_yaw})
     held, since, crashes = False, 0.0, 0
     rows = []
-    for step in tqdm(range(minutes * 60 * rate), desc=f"{seed} {learns}", disable=None):
+    for _ in tqdm(range(minutes * 60 * rate), desc=f"{seed} {learns}", disable=None):
         decision = driver.step(frame, 1 / rate)
         error = abs(info["lateral_error"])
         since += 1 / rate
@@ -147,7 +150,7 @@ def one(
             )
             update = adaptation.update()
             if update is not None and update.accepted:
-                put(parameters, torch.from_numpy(update.weights))
+                put(policy.circuit, torch.from_numpy(update.weights))
                 driver.refresh()
         rows.append((taken, held, error))
         cruise = env.unwrapped.cruise
@@ -160,9 +163,7 @@ def one(
             held = False
     by_minute = np.array(rows, float).reshape(minutes, -1, 3)
     elsewhere = {
-        name: {
-            key: float(getattr(episode, key)) for key in ("lateral_error", "seconds", "crashed")
-        }
+        name: {key: float(getattr(episode, key)) for key in ("lateral_error", "seconds", "crashed")}
         for name, yaw in (("turned", camera_yaw), ("straight", 0.0))
         if after
         for episode in [

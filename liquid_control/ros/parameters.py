@@ -15,8 +15,9 @@ from rclpy.node import Node
 
 from liquid_control.errors import InputError
 from liquid_control.safety import Limits
+from liquid_control.training.online_settings import Settings
 
-__all__ = ["declare", "declare_limits"]
+__all__ = ["declare", "declare_learning", "declare_limits"]
 
 
 def declare(
@@ -73,3 +74,22 @@ def declare_limits(node: Node) -> Limits:
             for item in fields(Limits)
         }
     )
+
+
+def declare_learning(node: Node) -> Settings | None:
+    """Declare `adapt` and every field of `Settings` as `adapt_<field>`; None without `adapt`."""
+    asked = declare(node, "adapt", False, "learn from a person's `intervention` while driving")
+    settings = Settings(
+        **{
+            item.name: declare(
+                node,
+                f"adapt_{item.name}",
+                item.default,
+                item.metadata["text"],
+                item.metadata["low"],
+                item.metadata["high"],
+            )
+            for item in fields(Settings)
+        }
+    )
+    return settings if asked else None

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -23,9 +24,10 @@ from liquid_control import models
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
-from liquid_control.ros.parameters import declare
+from liquid_control.ros.parameters import declare, declare_learning
 from liquid_control.ros.runtime import NEWEST, Stop, run
 from liquid_control.ros.vehicle import Vehicle
+from liquid_control.training.online_settings import Settings
 
 __all__ = ["PolicyNode", "main"]
 
@@ -35,7 +37,8 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class PolicyNode(LifecycleNode):
     """Subscribes `image` (or `image/compressed`); see `PolicyOutput` for what it publishes.
 
-    Services: `~/reset` (fresh state), `~/enable` (False: stop and ignore frames).
+    Services: `~/reset` (fresh state), `~/enable` (False: stop and ignore frames), `~/forget` (back
+    to the model's own weights, where `adapt` lets them change; see `Adaptation`).
     """
 
     def __init__(self) -> None:
@@ -63,7 +66,8 @@ class PolicyNode(LifecycleNode):
                 "other transports need a republisher."
             )
         self.failure = ""
-        self._driver = self._output = None
+        self._learning = declare_learning(self)
+        self._driver = self._output = self._adaptation = None
         self._subscription: Subscription | None = None
         self._enabled = True
         self._last_stamp: int | None = None
@@ -73,6 +77,7 @@ class PolicyNode(LifecycleNode):
         self._ages, self._inferences = Window(), Window()
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/forget", self._on_forget)
         Diagnostics(self, self._model)
 
     # Lifecycle
@@ -121,20 +126,36 @@ class PolicyNode(LifecycleNode):
 
         # One frame is too little work to share; more threads only disturb other processes.
         torch.set_num_threads(1)
-        policy = Policy.load(models.find(self._model))
+        folder = models.find(self._model)
+        policy = Policy.load(folder)
         self._vehicle.check(policy.spec)
-        self._driver = Driver(policy)
+        driver = Driver(policy)
         frame = np.zeros((policy.camera.height, policy.camera.width, 3), np.uint8)
         for _ in range(3):
-            self._driver.step(frame, self._period)
-            self._driver.attention()
+            driver.step(frame, self._period)
+            driver.attention()
+        self._driver = driver
         self._output = PolicyOutput(self, policy, self._vehicle, self._stamped)
+        if self._learning is not None:
+            self._begin_to_learn(folder, self._learning)
         wiring, size = policy.wiring, f"a state of {len(policy.state_names)} numbers"
         if wiring is not None:
             size = f"{wiring.units} neurons, {wiring.synapses} synapses"
         self.get_logger().info(
             f"Loaded {self._model}: {size}, outputs {', '.join(policy.spec.names)}."
         )
+
+    def _begin_to_learn(self, folder: Path, settings: Settings) -> None:
+        from liquid_control.ros.adaptation import Adaptation
+
+        changed = self._output.weights_changed
+        try:
+            self._adaptation = Adaptation(
+                self, folder, self._driver, self._vehicle, settings, changed
+            )
+        except InputError:
+            self._unload()
+            raise
 
     def _activate(self) -> None:
         self._reset()
@@ -159,10 +180,13 @@ class PolicyNode(LifecycleNode):
     def _unload(self) -> None:
         if self._output is not None:
             self._output.destroy()
-        self._driver = self._output = None
+        if self._adaptation is not None:
+            self._adaptation.destroy()
+        self._driver = self._output = self._adaptation = None
 
     def close(self) -> None:
         self._halt()
+        self._unload()
 
     def _stop_vehicle(self, last: bool = True) -> None:
         self._output.stop(self.get_clock().now().nanoseconds, last)
@@ -191,6 +215,13 @@ class PolicyNode(LifecycleNode):
         elif not request.data:
             self._stop_vehicle()
         self._enabled = bool(request.data)
+        return reply
+
+    def _on_forget(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        reply.success = self._adaptation is not None
+        reply.message = "nothing is learnt: the parameter adapt is false, or no model is loaded"
+        if reply.success:
+            reply.message = self._adaptation.forget()
         return reply
 
     # Frames
@@ -226,6 +257,8 @@ class PolicyNode(LifecycleNode):
         self._output.latency(age, inference, stamp)
         frame_id = message.header.frame_id
         self._output.attention(frame, self._driver.attention, stamp, frame_id)
+        if self._adaptation is not None:
+            self._adaptation.follow(decision, stamp)
 
     def _elapsed(self, stamp: int) -> float:
         """Time since the frame before [s]; a gap or a clock set back makes the state fresh."""
@@ -269,6 +302,10 @@ class PolicyNode(LifecycleNode):
             "inference_p50_ms": inference,
             "inference_p99_ms": late_inference,
         }
+        unwell = ""
+        if self._adaptation is not None:
+            unwell, learning = self._adaptation.health()
+            values |= learning
         if self.failure and self._driver is None:
             return ERROR, self.failure, values
         if self._trouble:
@@ -279,6 +316,8 @@ class PolicyNode(LifecycleNode):
             return WARN, "disabled by service", values
         if not rate:
             return WARN, f"no frames on {self._subscription.topic_name}", values
+        if unwell:
+            return WARN, unwell, values
         return OK, "driving", values
 
 

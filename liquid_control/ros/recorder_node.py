@@ -35,6 +35,7 @@ TOPICS = [
     "policy/decision",
     "policy/neurons",
     "policy/latency",
+    "policy/updates",
     "policy/attention",
     "policy/attention/overlay/compressed",
     "simulator/state",

@@ -34,6 +34,7 @@ from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.training.features import features_of
+from liquid_control.training.learned import save_learned
 from liquid_control.training.module import learning_rate_share, weighted_loss
 from liquid_control.training.split import split_by_time
 
@@ -93,6 +94,7 @@ def adapt(
     settings: Annotated[Settings, tyro.conf.arg(name="")] = Settings(),
     labels: Labels = "expert",
     threads: int = 0,
+    from_updates: Path | None = None,
 ) -> int:
     """Fine-tune the circuit of a model on new bags; the model itself stays as it is.
 
@@ -107,13 +109,20 @@ def adapt(
         settings: of the adaptation.
         labels: of the new bags, as in a recipe: "interventions" are a person's who took over.
         threads: CPU threads for torch; 0 leaves the choice to it.
+        from_updates: bag of a drive in which the model's policy node learnt (`adapt:=true`); what it
+            had learnt at the end is saved, and nothing is trained. Takes no other bags.
     """
-    if not bags:
-        raise InputError("An adaptation needs new bags: adapt MODEL BAG [BAG ...], got none.")
+    if bool(bags) == bool(from_updates):
+        raise InputError(
+            "An adaptation needs new bags, adapt MODEL BAG [BAG ...], or --from-updates BAG, got "
+            f"{'both' if bags else 'neither'}."
+        )
     folder = models.find(model)
     output = output or models.share() / "models" / f"{folder.name}_adapted"
     if output.resolve() == folder.resolve():
         raise InputError(f"{output} is the model to be adapted, which is kept; give another.")
+    if from_updates is not None:
+        return save_learned(folder, from_updates, output)
     if threads:
         torch.set_num_threads(threads)
     policy = Policy.load(folder)

@@ -1,6 +1,6 @@
 """A circuit that learns from a person's corrections while it drives.
 
-    adaptation = OnlineAdaptation(policy, Settings())
+    adaptation = OnlineAdaptation(policy)
     adaptation.add(sample)                    # every decision, with the person's command or without
     if (update := adaptation.update()) is not None and update.accepted:
         ...                                   # hand `update.weights` to who drives
@@ -17,7 +17,6 @@ around the shipped weights. The same samples give the same updates, to the bit.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,58 +25,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from liquid_control.errors import InputError
+from liquid_control.circuits.flat import flat, put
 from liquid_control.policy import Policy
-from liquid_control.training.trust_region import TrustRegion, flat, parameters_of, put
+from liquid_control.training.online_settings import Settings
+from liquid_control.training.trust_region import TrustRegion
 
-__all__ = ["OnlineAdaptation", "Sample", "Settings", "Update", "weights_hash"]
+__all__ = ["OnlineAdaptation", "Sample", "Update"]
 
 # Frames of a sequence, and how many of them only bring the state up to the present weights.
 _LENGTH, _BURN_IN = 16, 2
 # Frames that wait for what comes after them, at most, however small their elapsed times.
 _WAITING = 256
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a circuit learns while it drives.
-
-    Args:
-        rate: of Adam.
-        radius: of the trust region, the root mean square of all relative changes.
-        tolerance: how much the policy's own undisturbed commands may change, root mean square as a
-            share of their limits; an update that changes them more is refused.
-        anchor: weight of these commands in the loss; the person's count 1.
-        every: frames in a person's hand between two updates.
-        steps: of the optimiser in an update.
-        batch: sequences in a step, of either kind.
-        corrections: sequences with a person's commands that are kept, the newest.
-        own: sequences of the policy's own commands that are kept, the newest.
-        blame: how long before an intervention the policy's commands count as bad [s].
-        seed: of the order in which sequences are used.
-    """
-
-    rate: float = 1e-3
-    radius: float = 0.1
-    tolerance: float = 0.1
-    anchor: float = 0.3
-    every: int = 30
-    steps: int = 20
-    batch: int = 24
-    corrections: int = 128
-    own: int = 128
-    blame: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        counts = (self.every, self.steps, self.batch, self.corrections, self.own)
-        amounts = (self.rate, self.radius, self.tolerance, self.anchor, self.blame)
-        if min(counts) < 1 or not all(0 <= amount < np.inf for amount in amounts):
-            raise InputError(
-                "Learning while driving needs every, steps, batch, corrections and own of 1 or "
-                "more and finite rate, radius, tolerance, anchor and blame of 0 or more, got "
-                f"{', '.join(map(str, (*counts, *amounts)))}."
-            )
 
 
 class Sample(NamedTuple):
@@ -109,7 +67,6 @@ class Update:
         number: of the update, from 1, refused ones included.
         accepted: whether the weights have changed.
         before, weights: all numbers of the circuit, float32 (numbers,), before and after.
-        hash_before, hash_after: `weights_hash` of them.
         loss_before, loss_after: against the person's commands that are kept; of a refused update,
             `loss_after` is that of what was refused.
         own_before, own_after: against the policy's own commands that are kept; NaN without any.
@@ -120,19 +77,11 @@ class Update:
     accepted: bool
     before: np.ndarray
     weights: np.ndarray
-    hash_before: str
-    hash_after: str
     loss_before: float
     loss_after: float
     own_before: float
     own_after: float
     distance: float
-
-
-def weights_hash(weights: np.ndarray) -> str:
-    """48-bit BLAKE2b of a circuit's numbers, 12 hexadecimal digits: exact as a float64, too."""
-    values = np.ascontiguousarray(weights, np.float32)
-    return hashlib.blake2b(values.tobytes(), digest_size=6).hexdigest()
 
 
 class _Sequence(NamedTuple):
@@ -150,7 +99,7 @@ class OnlineAdaptation:
 
     Args:
         policy: as shipped; it is copied.
-        settings: how.
+        settings: how; those of `Settings()` by default.
 
     Attributes:
         region: around the shipped weights.
@@ -161,11 +110,10 @@ class OnlineAdaptation:
         InputError: the policy's circuit is no plain LTC (see `TrustRegion`).
     """
 
-    def __init__(self, policy: Policy, settings: Settings = Settings()) -> None:
-        self.settings = settings
-        self.region = TrustRegion(policy.circuit, settings.radius)
+    def __init__(self, policy: Policy, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self.region = TrustRegion(policy.circuit, self.settings.radius)
         self._circuit = copy.deepcopy(policy.circuit)
-        self._parameters = list(parameters_of(self._circuit).values())
         self._high = policy.spec.high.copy()
         self._low = torch.from_numpy(policy.spec.low / policy.spec.high)
         self._spec, self._tick = policy.spec, policy.tick
@@ -175,12 +123,12 @@ class OnlineAdaptation:
     @property
     def weights(self) -> np.ndarray:
         """All numbers of the circuit now, float32 (numbers,), a copy."""
-        return flat(self._parameters).numpy()
+        return flat(self._circuit).numpy()
 
     def forget(self) -> None:
         """Go back to the shipped weights, and forget everything that was seen."""
-        put(self._parameters, self.region.shipped)
-        self._optimiser = torch.optim.Adam(self._parameters, self.settings.rate)
+        put(self._circuit, self.region.shipped)
+        self._optimiser = torch.optim.Adam(self._circuit.parameters(), self.settings.rate)
         self._rng = np.random.default_rng(self.settings.seed)
         self._corrections: deque[_Sequence] = deque(maxlen=self.settings.corrections)
         self._own: deque[_Sequence] = deque(maxlen=self.settings.own)
@@ -251,15 +199,15 @@ class OnlineAdaptation:
             return None
         self._fresh = 0
         self.updates += 1
-        before = flat(self._parameters)
+        before = flat(self._circuit)
         loss_before, own_before = self._errors()
         self._train()
-        ends = flat(self._parameters)
+        ends = flat(self._circuit)
         weights, loss_after, own_after, accepted = before, np.nan, np.nan, False
         # Half or a quarter of the way may be good where the whole is not.
         for share in (1.0, 0.5, 0.25):
-            put(self._parameters, self.region.project(before.lerp(ends, share)))
-            candidate = flat(self._parameters)
+            put(self._circuit, self.region.project(before.lerp(ends, share)))
+            candidate = flat(self._circuit)
             loss_after, own_after = self._errors()
             # Comparisons with NaN are false.
             better = loss_after < loss_before
@@ -269,16 +217,14 @@ class OnlineAdaptation:
                 break
         else:
             self.refused += 1
-            put(self._parameters, before)
+            put(self._circuit, before)
             # Moments that led astray would lead there again.
-            self._optimiser = torch.optim.Adam(self._parameters, self.settings.rate)
+            self._optimiser = torch.optim.Adam(self._circuit.parameters(), self.settings.rate)
         return Update(
             number=self.updates,
             accepted=accepted,
             before=before.numpy(),
             weights=weights.numpy(),
-            hash_before=weights_hash(before.numpy()),
-            hash_after=weights_hash(weights.numpy()),
             loss_before=loss_before,
             loss_after=loss_after,
             own_before=own_before,
@@ -296,11 +242,11 @@ class OnlineAdaptation:
                 loss = loss + self.settings.anchor * _mean_square(outputs, batch.own)
             self._optimiser.zero_grad()
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(self._circuit.parameters(), 1.0)
             if not torch.isfinite(norm):
                 return
             self._optimiser.step()
-            put(self._parameters, self.region.project(flat(self._parameters)))
+            put(self._circuit, self.region.project(flat(self._circuit)))
 
     def _drawn(self, sequences: deque[_Sequence]) -> list[_Sequence]:
         """Different ones of them, at most a batch."""

@@ -16,17 +16,16 @@ constant C / (g + sum w s) stays within the shipped bounds, widened by (1 + REAC
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from liquid_control.circuits import LTC
+from liquid_control.circuits.flat import flat, learnt
 from liquid_control.circuits.synapses import Synapses
 from liquid_control.errors import InputError
 
-__all__ = ["REACH", "TrustRegion", "flat", "parameters_of", "put"]
+__all__ = ["REACH", "TrustRegion"]
 
 REACH = 0.5
 # A tensor near 0, such as an offset that training hardly used, may move as if it were this large.
@@ -34,28 +33,10 @@ _SMALLEST = 0.1
 _POSITIVE = ("raw_weight", "raw_leak_conductance", "raw_capacitance")
 
 
-def parameters_of(circuit: LTC) -> dict[str, Tensor]:
-    """What of a circuit is learnt, by name, in a fixed order: 1,069 numbers and the two maps."""
-    return {name: each for name, each in circuit.named_parameters() if each.requires_grad}
-
-
-def flat(parameters: Sequence[Tensor]) -> Tensor:
-    """A copy of all parameters in a row, float32 (numbers,)."""
-    return torch.cat([each.detach().flatten() for each in parameters])
-
-
-@torch.no_grad()
-def put(parameters: Sequence[Tensor], values: Tensor) -> None:
-    """Overwrite parameters by a row as `flat` gives it."""
-    parts = values.split([each.numel() for each in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.copy_(part.view_as(parameter))
-
-
 class TrustRegion:
     """The weights that are near enough to those of `circuit` as it is now.
 
-    Rows are in the order of `flat(parameters_of(circuit).values())`.
+    Rows are those of `liquid_control.circuits.flat`.
 
     Args:
         circuit: as shipped; later changes of it do not matter.
@@ -81,8 +62,8 @@ class TrustRegion:
                 "a model."
             )
         self.radius = radius
-        named = parameters_of(circuit)
-        self.shipped = flat(list(named.values()))
+        named = learnt(circuit)
+        self.shipped = flat(circuit)
         sizes = {
             name: max(float(each.detach().square().mean().sqrt()), _SMALLEST)
             for name, each in named.items()
