@@ -41,6 +41,10 @@ COMMANDS = {
     "data view": ("liquid_control.data.data_commands:view", "draw bags as a contact sheet"),
     "data repair": ("liquid_control.data.data_commands:repair_", "mend a killed recorder's bag"),
     "report": ("liquid_control.evaluation.report_command:report", "write a run's report again"),
+    "audit": (
+        "liquid_control.evaluation.audit:audit",
+        "make a run's decisions again and compare",
+    ),
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }
 

@@ -1,0 +1,252 @@
+"""What a run's bag holds for an audit: facts, decisions, neurons and commands, no pixels.
+
+Values are kept as they were recorded, float64, so that a change of any bit is seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from liquid_control.data.bag import BagReader
+from liquid_control.data.messages import image_hash, stamp_of
+from liquid_control.data.recovery import is_finished
+from liquid_control.errors import InputError
+from liquid_control.policy import Policy
+from liquid_control.policy.fingerprint import Hashes, text_hash
+
+__all__ = ["Facts", "Record", "Recorded", "read_record"]
+
+FORMAT = "liquid_control facts 1"
+_BETWEEN = ("number", "elapsed", "reset")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the decisions of a node rest on, as `ros.policy_output` publishes it.
+
+    Args:
+        hash: `text_hash` of the message, which every decision names.
+        node: its full name.
+        model: folder of the model on the machine that drove.
+        weights, configuration: hashes of the model.
+        image, command: full names of the topics of the camera and of cmd_vel.
+        parameters: of the node, by name.
+        build: `policy.fingerprint.build_facts` of the process that drove.
+    """
+
+    hash: str
+    node: str
+    model: str
+    weights: str
+    configuration: str
+    image: str
+    command: str
+    parameters: dict[str, Any]
+    build: dict[str, str]
+
+
+@dataclass
+class Recorded:
+    """One recorded decision.
+
+    Args:
+        stamp: of the frame [ns].
+        logged: when the recorder heard of it [ns].
+        names, values: all that the message says, float64: states before, "number", where the
+            policy learns "weights", "elapsed" [s], "reset", then the command's outputs.
+        hashes: of what it was made of; None where the message does not name them.
+        neurons: states and time constants [s] after it, float64; None where not recorded.
+    """
+
+    stamp: int
+    logged: int
+    names: tuple[str, ...]
+    values: np.ndarray
+    hashes: Hashes | None
+    neurons: tuple[np.ndarray, np.ndarray] | None = None
+
+    def fits(self, policy: Policy) -> bool:
+        """Whether the message has the form of a decision of `policy`."""
+        states, outputs = tuple(policy.state_names), policy.spec.names
+        between = self.names[len(states) : len(self.names) - len(outputs)]
+        return (
+            self.names[: len(states)] == states
+            and self.names[-len(outputs) :] == outputs
+            and between in (_BETWEEN, (*_BETWEEN[:1], "weights", *_BETWEEN[1:]))
+        )
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the message is what its seal was set on."""
+        hashes = self.hashes
+        return hashes is not None and hashes == hashes.sealed(self.stamp, self.names, self.values)
+
+    @property
+    def state(self) -> np.ndarray:
+        return self.values[: self.names.index("number")]
+
+    @property
+    def number(self) -> float:
+        """NaN where the message has none."""
+        return self._one("number")
+
+    @property
+    def elapsed(self) -> float:
+        return self._one("elapsed")
+
+    @property
+    def reset(self) -> float:
+        return self._one("reset")
+
+    @property
+    def command(self) -> np.ndarray:
+        return self.values[self.names.index("reset") + 1 :]
+
+    def _one(self, name: str) -> float:
+        return float(self.values[self.names.index(name)]) if name in self.names else float("nan")
+
+
+@dataclass
+class Record:
+    """The record of one policy node.
+
+    Args:
+        bag: it was read from.
+        node: full name of the policy node.
+        facts: by hash, in recorded order.
+        decisions: in recorded order.
+        published: by stamp [ns], the (speed [m/s], yaw rate [rad/s]) of every cmd_vel.
+        attention: by stamp [ns], `image_hash` of every map.
+        strays: neurons' messages that belong to no recorded decision.
+        closed: the recorder came to close the bag.
+        damaged: chunks of the bag whose checksum does not fit.
+    """
+
+    bag: Path
+    node: str
+    facts: dict[str, Facts] = field(default_factory=dict)
+    decisions: list[Recorded] = field(default_factory=list)
+    published: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
+    attention: dict[int, list[str]] = field(default_factory=dict)
+    strays: int = 0
+    closed: bool = True
+    damaged: int = 0
+
+    def facts_of(self, decision: Recorded) -> Facts:
+        """Those that a decision names, else the last ones: a changed message has another hash."""
+        named = decision.hashes.facts if decision.hashes else ""
+        return self.facts.get(named, next(reversed(self.facts.values())))
+
+
+def read_record(bag: str | Path, node: str = "") -> Record:
+    """Read what a policy node recorded.
+
+    Args:
+        bag: a rosbag2 folder or file; one that a killed recorder left is scanned.
+        node: full name of the node ("/car1/policy"), where the bag holds several.
+
+    Raises:
+        InputError: no bag, no decision that can be audited, or several nodes and no `node`.
+    """
+    bag = Path(bag)
+    # Scanning checks every chunk's checksum, and reads on behind a damaged one.
+    with BagReader(bag, scan=True) as reader:
+        node = _node(reader, node)
+        closed = all(file.suffix != ".mcap" or is_finished(file) for file in reader.files)
+        facts = _facts(reader, node)
+        record = Record(bag, node, facts, closed=closed, damaged=reader.damaged)
+        _read(reader, node, record)
+    if not record.decisions:
+        raise InputError(
+            f"The bag {bag} has no decision on {node}/decision; record one with the topics of "
+            "`liquid-control drive`."
+        )
+    if not any("number" in decision.names for decision in record.decisions):
+        raise InputError(
+            f"The decisions of {bag} have no numbers, so that an older version recorded them; "
+            "record the run again."
+        )
+    return record
+
+
+def _node(reader: BagReader, node: str) -> str:
+    ends = "/facts"
+    found = [
+        topic.removesuffix(ends)
+        for topic, (kind, count) in sorted(reader.topics.items())
+        if topic.endswith(ends) and kind == "std_msgs/msg/String" and count
+    ]
+    if node:
+        node = f"/{node.strip('/')}"
+    if node in found or (not node and len(found) == 1):
+        return node or found[0]
+    if not found:
+        raise InputError(
+            f"The bag {reader.path} has no facts of a policy (/policy/facts); an audit needs them "
+            "and /policy/decision, which the recorder of `liquid-control drive` records."
+        )
+    raise InputError(
+        f"The bag {reader.path} holds the nodes {', '.join(found)}, got "
+        f"{node or 'no --node'}; name one of them with --node."
+    )
+
+
+def _facts(reader: BagReader, node: str) -> dict[str, Facts]:
+    found, trouble = {}, ""
+    for _, _, message in reader.messages([f"{node}/facts"]):
+        try:
+            entries = json.loads(message.data)
+            if entries.pop("format") != FORMAT:
+                raise KeyError("format")
+            told = Facts(hash=text_hash(message.data), **entries)
+            for name in ("nominal_period", "max_gap"):
+                float(told.parameters[name])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            trouble = f"{type(error).__name__}: {error}"
+            continue
+        found[told.hash] = told
+    if not found:
+        raise InputError(
+            f"No message on {node}/facts of {reader.path} can be read ({trouble}); it was changed "
+            "or another version recorded it."
+        )
+    return found
+
+
+def _read(reader: BagReader, node: str, record: Record) -> None:
+    decision, neurons = f"{node}/decision", f"{node}/neurons"
+    attention = f"{node}/attention"
+    commands = {facts.command for facts in record.facts.values()}
+    published, maps = defaultdict(list), defaultdict(list)
+    states: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+    for topic, logged, message in reader.messages([decision, neurons, attention, *commands]):
+        stamp = stamp_of(message)
+        if topic == decision:
+            values = np.array(message.position, np.float64)
+            names = tuple(message.name)
+            names = names if len(names) == len(values) else ()
+            record.decisions.append(Recorded(stamp, logged, names, values, _hashes(message)))
+        elif topic == neurons:
+            states[stamp, message.header.frame_id] = (message.position, message.velocity)
+        elif topic == attention:
+            maps[stamp].append(image_hash(message))
+        elif stamp >= 0:
+            twist = message.twist
+            published[stamp].append((twist.linear.x, twist.angular.z))
+    for each in record.decisions:
+        each.neurons = states.pop((each.stamp, f"number={each.number:.0f}"), None)
+    record.strays = len(states)
+    record.published, record.attention = dict(published), dict(maps)
+
+
+def _hashes(message: Any) -> Hashes | None:
+    try:
+        return Hashes.parse(message.header.frame_id)
+    except InputError:
+        return None
