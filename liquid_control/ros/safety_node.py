@@ -1,4 +1,4 @@
-"""Safety node: passes `cmd_vel` on as `cmd_vel_safe` within limits, and stops without it.
+"""Safety node: the only one that talks to the vehicle, through `cmd_vel_safe`.
 
 It is a process of its own, so that it outlives the policy, and its time-outs run on the steady
 clock, so that a simulator that dies does not freeze them. Every rule is in `liquid_control.safety`.
@@ -10,27 +10,40 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
 from liquid_control import safety
 from liquid_control.ros import conversion, parameters
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
-from liquid_control.ros.runtime import COMMAND, NEWEST, Stop, deliver, every, run
+from liquid_control.ros.runtime import COMMAND, LATCHED, NEWEST, SENSOR, Stop, deliver, every, run
+from liquid_control.safety import Driver
 
 __all__ = ["SafetyNode", "main"]
 
 # Speed of a measurement that is still used when a drive is taken up again [s].
 _FRESH = 0.2
+_CHANGES = {
+    Driver.POLICY: "The policy drives.",
+    Driver.PERSON: "A person drives.",
+}
 
 
 class SafetyNode(Node):
-    """Subscribes `cmd_vel` and, optionally, `odom`; publishes `cmd_vel_safe` and `/diagnostics`.
+    """Subscribes `cmd_vel` of the policy, `intervention` of a person, `emergency_stop` (true sets
+    it, false does nothing) and, optionally, `odom`; publishes `cmd_vel_safe`, `/diagnostics`,
+    `~/emergency_stopped` (latched), and its heartbeat `~/state`: who drives (`frame_id`) and what
+    the vehicle is told.
 
-    Parameters: every field of `safety.Limits`, and `rate`, `stamped`.
+    Services: `~/emergency_stop`, `~/release`.
+    Parameters: every field of `safety.Limits`, and `rate`, `heartbeat_rate`, `stamped`.
     """
 
     def __init__(self, stop: Stop) -> None:
@@ -39,97 +52,189 @@ class SafetyNode(Node):
         rate = parameters.declare(
             self, "rate", 50.0, "how often time-outs are looked at [Hz]", 10.0, 500.0
         )
+        heartbeat = parameters.declare(
+            self, "heartbeat_rate", 20.0, "how often ~/state is published [Hz]", 10.0, 100.0
+        )
         self._stamped = parameters.declare(
             self, "stamped", True, "TwistStamped on cmd_vel and cmd_vel_safe; else Twist"
         )
-        kind = TwistStamped if self._stamped else Twist
         self._state = safety.State()
-        self._measured: tuple[float, float] | None = None
+        self._stamps_ns: Counter[Driver] = Counter()
+        self._measured = (0.0, 0.0)
         self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._last_refusal = ""
+        kind = TwistStamped if self._stamped else Twist
         self._publisher = self.create_publisher(kind, "cmd_vel_safe", COMMAND)
-        self.create_subscription(kind, "cmd_vel", self._on_command, COMMAND)
+        self._state_out = self.create_publisher(JointState, "~/state", 10)
+        self._stopped_out = self.create_publisher(Bool, "~/emergency_stopped", LATCHED)
+        self.create_subscription(kind, "cmd_vel", partial(self._on_command, Driver.POLICY), COMMAND)
+        self.create_subscription(
+            TwistStamped, "intervention", partial(self._on_command, Driver.PERSON), COMMAND
+        )
+        # A button that offers less than is asked for would not be heard at all, and one that was
+        # pressed before this node started is to be heard as well.
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        for quality in (SENSOR, COMMAND, LATCHED):
+            self.create_subscription(
+                Bool, "emergency_stop", self._on_emergency, quality, event_callbacks=quiet
+            )
         self.create_subscription(Odometry, "odom", self._on_odometry, NEWEST)
+        self.create_service(Trigger, "~/emergency_stop", self._on_emergency_service)
+        self.create_service(Trigger, "~/release", self._on_release)
         every(self, 1.0 / rate, self._on_timer)
+        every(self, 1.0 / heartbeat, self._beat)
         Diagnostics(self)
+        self._stopped_out.publish(Bool(data=False))
         self.get_logger().info(
             f"Commands pass up to {self._limits.max_speed} m/s; silence of "
             f"{self._limits.timeout} s stops the vehicle."
         )
 
+    # Commands
+
     def _on_odometry(self, message: Odometry) -> None:
         self._measured = (time.monotonic(), message.twist.twist.linear.x)
 
-    def _on_command(self, message: TwistStamped | Twist) -> None:
+    def _on_command(self, source: Driver, message: TwistStamped | Twist) -> None:
         now = time.monotonic()
         stamp = age = None
-        asked = message
-        if self._stamped:
+        stamp_ns, asked = 0, message
+        if isinstance(message, TwistStamped):
             asked = message.twist
             stamp_ns = conversion.nanoseconds(message.header.stamp)
             stamp = stamp_ns * 1e-9
             age = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
-        before = self._resumed(now)
+        before = self._state
+        if now - self._measured[0] < _FRESH:
+            before = safety.resume(self._limits, before, self._measured[1])
         state, refusal = safety.accept(
-            self._limits, before, asked.linear.x, asked.angular.z, now=now, stamp=stamp, age=age
+            self._limits,
+            before,
+            source,
+            asked.linear.x,
+            asked.angular.z,
+            now=now,
+            stamp=stamp,
+            age=age,
         )
         if refusal is not None:
             self._counts[refusal.value] += 1
-            self._last_refusal = refusal.value
+            self._last_refusal = f"{source}: {refusal}"
             self.get_logger().warning(
-                f"Refused a command that is {refusal.value} (speed {asked.linear.x}, yaw rate "
-                f"{asked.angular.z}, age {age} s).",
+                f"Refused a command of the {source} that is {refusal} (speed {asked.linear.x}, "
+                f"yaw rate {asked.angular.z}, age {age} s).",
                 throttle_duration_sec=1.0,
             )
             return
-        if self._state.timed_out:
-            self.get_logger().info("Commands come in; the vehicle may move.")
+        self._stamps_ns[source] = stamp_ns
+        self._become(state)
+        if state.driver is not source or state.told_at != now:
+            self._counts["overruled"] += 1
+            return
         self._counts["passed"] += 1
-        same = state.speed == asked.linear.x and abs(state.yaw_rate - asked.angular.z) < 1e-9
+        told = state.told
+        same = told.speed == asked.linear.x and abs(told.yaw_rate - asked.angular.z) < 1e-9
         self._counts["limited"] += not same
-        self._state = state
-        self._publish(conversion.nanoseconds(message.header.stamp) if self._stamped else 0)
-
-    def _resumed(self, now: float) -> safety.State:
-        """The state to go on from: a vehicle that rolls is not braked to 0 first."""
-        if self._state.timed_out and self._measured and now - self._measured[0] < _FRESH:
-            return replace(self._state, speed=self._measured[1])
-        return self._state
+        self._publish(stamp_ns)
 
     def _on_timer(self) -> None:
-        state = safety.tick(self._limits, self._state, time.monotonic())
-        if state.timed_out and not self._state.timed_out:
-            self._counts["timeouts"] += 1
-            self.get_logger().warning(
-                f"No command for {self._limits.timeout} s; the vehicle is being stopped."
-            )
-        self._state = state
-        if state.timed_out:
-            self._publish(self.get_clock().now().nanoseconds)
+        before = self._state
+        self._become(safety.tick(self._limits, before, time.monotonic()))
+        if self._state is not before:
+            now_ns = self.get_clock().now().nanoseconds
+            self._publish(self._stamps_ns.get(self._state.driver, now_ns))
+
+    def _become(self, state: safety.State) -> None:
+        before, self._state = self._state.driver, state
+        if state.driver is before:
+            return
+        self._counts["timeouts"] += state.driver is Driver.NOBODY
+        if before is Driver.NOBODY:
+            self.get_logger().info("Commands come in; the vehicle may move.")
+        if state.driver in _CHANGES:
+            self.get_logger().info(_CHANGES[state.driver])
+        elif state.driver is Driver.NOBODY:
+            self.get_logger().warning("No commands; the vehicle is being stopped.")
+        self._beat()
+
+    # Emergency stop
+
+    def _on_emergency(self, message: Bool) -> None:
+        if message.data:
+            self._stop_now("topic emergency_stop")
+
+    def _on_emergency_service(
+        self, request: Trigger.Request, reply: Trigger.Response
+    ) -> Trigger.Response:
+        self._stop_now("service emergency_stop")
+        reply.success, reply.message = True, "the emergency stop is set; call ~/release to drive on"
+        return reply
+
+    def _stop_now(self, reason: str) -> None:
+        new = not self._state.emergency
+        self._become(safety.emergency_stop(self._state, reason, time.monotonic()))
+        if new:
+            self._counts["emergency_stops"] += 1
+            self.get_logger().error(f"Emergency stop by {reason}.")
+            self._stopped_out.publish(Bool(data=True))
+            self._on_timer()
+
+    def _on_release(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        was = self._state.emergency
+        state, refused = safety.release(self._limits, self._state, time.monotonic())
+        reply.success = not refused
+        reply.message = refused or ("released" if was else "the emergency stop was not set")
+        if was and not refused:
+            self._state = state
+            self.get_logger().warning("The emergency stop is released.")
+            self._stopped_out.publish(Bool(data=False))
+        return reply
+
+    # Messages
 
     def _publish(self, stamp_ns: int) -> None:
-        self._publisher.publish(self._message(self._state.speed, self._state.yaw_rate, stamp_ns))
+        speed, yaw_rate = safety.without_dead_band(self._limits, self._state.told)
+        self._publisher.publish(self._message(speed, yaw_rate, stamp_ns))
 
     def _message(self, speed: float, yaw_rate: float, stamp_ns: int) -> TwistStamped | Twist:
         if self._stamped:
             return conversion.twist_stamped(speed, yaw_rate, stamp_ns)
         return conversion.twist(speed, yaw_rate)
 
+    def _beat(self) -> None:
+        state, told = self._state, self._state.told
+        values = {
+            "driver": list(Driver).index(state.driver),
+            "speed": told.speed,
+            "yaw_rate": told.yaw_rate,
+            "acceleration": told.acceleration,
+        }
+        stamp = self.get_clock().now().nanoseconds
+        self._state_out.publish(
+            conversion.named_vector(list(values), list(values.values()), stamp, state.driver.value)
+        )
+
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         recent = self._counts - self._reported
         self._reported = self._counts.copy()
+        driver = self._state.driver
+        counted = ("passed", "limited", "overruled", "timeouts", "emergency_stops")
         values = {
-            "speed": self._state.speed,
-            "yaw_rate": self._state.yaw_rate,
-            **{key: self._counts[key] for key in ("passed", "limited", "timeouts")},
+            "driver": driver.value,
+            "speed": self._state.told.speed,
+            "yaw_rate": self._state.told.yaw_rate,
+            **{key: self._counts[key] for key in counted},
             **{refusal.value: self._counts[refusal.value] for refusal in safety.Refusal},
         }
-        if self._state.timed_out:
+        if self._state.emergency:
+            text = f"emergency stop by {self._state.emergency}; release it with ~/release"
+            return ERROR, text, values
+        if driver is Driver.NOBODY:
             return ERROR, "no commands: stopped", values
         if any(recent[refusal.value] for refusal in safety.Refusal):
-            return WARN, f"refused commands: {self._last_refusal}", values
-        return OK, "passing commands", values
+            return WARN, f"refused commands of the {self._last_refusal}", values
+        return OK, f"the {driver} drives", values
 
     def close(self) -> None:
         deliver(self._publisher, self._message(0.0, 0.0, self.get_clock().now().nanoseconds))

@@ -8,10 +8,15 @@ import time
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import TwistStamped
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import TwistStamped, TwistWithCovariance
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 
-from liquid_control.ros.runtime import COMMAND
+from liquid_control.ros.conversion import nanoseconds, twist, twist_stamped
+from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR
 
 pytestmark = pytest.mark.ros
 
@@ -107,3 +112,121 @@ def test_a_parameter_that_makes_no_sense_ends_the_node_with_2(start, wrong):
     child = start("safety", "-p", wrong)
     assert child.process.wait(20) == 2
     assert wrong.split(":")[0] in child.last_words()
+
+
+# A person and the emergency stop
+
+
+def both(probe, heard, condition, policy=3.0, person=1.5):
+    """Policy and person command at once until a condition holds."""
+
+    def look() -> bool:
+        probe.send_command(policy)
+        if person is not None:
+            message = twist_stamped(person, 0.0, probe.get_clock().now().nanoseconds)
+            probe.out(TwistStamped, "intervention", COMMAND).publish(message)
+        return condition(heard[-1].twist.linear.x) if heard else False
+
+    probe.wait(look)
+
+
+def test_a_person_has_the_vehicle_until_they_let_go(probe, start):
+    start("safety")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    assert beats[-1].header.frame_id == "policy"
+    both(probe, heard, lambda speed: speed == 1.5)
+    assert beats[-1].header.frame_id == "person"
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    probe.wait(lambda: beats[-1].header.frame_id == "policy")
+
+
+@pytest.mark.parametrize("quality", [LATCHED, SENSOR], ids=["latched", "sensor"])
+def test_an_emergency_stop_by_topic_holds_until_the_service_releases_it(probe, start, quality):
+    start("safety")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    stopped = probe.listen(Bool, "safety/emergency_stopped", LATCHED)
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=True))
+    both(probe, heard, lambda speed: speed == 0.0)
+    assert stopped[-1].data
+    count = len(heard)
+    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=False))
+    both(probe, heard, lambda _: len(heard) > count + 25)
+    assert all(message.twist.linear.x == 0.0 for message in heard[count:])
+    assert beats[-1].header.frame_id == "emergency stop"
+
+    def released() -> bool:
+        return probe.call(Trigger, "safety/release", Trigger.Request()).success
+
+    probe.wait(released)
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    assert not stopped[-1].data
+
+
+def test_an_emergency_stop_by_service_is_said_and_outlasts_a_release_in_motion(probe, start):
+    start("safety", "-p", "emergency_deceleration:=0.5")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    health = probe.listen(DiagnosticArray, "/diagnostics")
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    assert probe.call(Trigger, "safety/emergency_stop", Trigger.Request()).success
+    refused = probe.call(Trigger, "safety/release", Trigger.Request())
+    assert not refused.success
+    assert refused.message
+    probe.wait(lambda: health[-1].status[0].message.startswith("emergency stop by service"))
+    assert health[-1].status[0].level == DiagnosticStatus.ERROR
+
+
+def test_a_button_pressed_before_the_node_started_stops_the_vehicle(probe, start):
+    button = probe.create_publisher(Bool, "emergency_stop", LATCHED)
+    button.publish(Bool(data=True))
+    start("safety")
+    beats = probe.listen(JointState, "safety/state")
+    probe.wait(lambda: beats and beats[-1].header.frame_id == "emergency stop")
+
+
+def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, start):
+    start("safety")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    health = probe.listen(DiagnosticArray, "/diagnostics")
+    out = probe.out(TwistStamped, "intervention", COMMAND)
+    drive_until(probe, lambda: moving(heard))
+
+    def attack() -> bool:
+        probe.send_command(3.0)
+        now = probe.get_clock().now().nanoseconds
+        out.publish(twist_stamped(math.nan, 0.0, now))
+        out.publish(twist_stamped(9.0, math.inf, now))
+        out.publish(twist_stamped(9.0, 0.0, now - 60_000_000_000))
+        values = {item.key: item.value for item in health[-1].status[0].values} if health else {}
+        return int(values.get("not finite", 0)) > 0 and int(values.get("stamped too old", 0)) > 0
+
+    probe.wait(attack)
+    assert {beat.header.frame_id for beat in beats} <= {"nobody", "policy"}
+    assert max(message.twist.linear.x for message in heard) <= 3.0
+
+
+def test_odometry_that_makes_no_sense_moves_nothing(probe, start):
+    start("safety")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    out = probe.out(Odometry, "odom", SENSOR)
+
+    def command() -> bool:
+        for speed in (math.nan, math.inf):
+            out.publish(Odometry(twist=TwistWithCovariance(twist=twist(speed, 0.0))))
+        probe.send_command(1.0)
+        return bool(heard) and heard[-1].twist.linear.x == 1.0
+
+    probe.wait(command)
+    assert all(0.0 <= message.twist.linear.x <= 1.0 for message in heard)
+
+
+def test_the_heartbeat_beats_ten_times_a_second_and_more(probe, start):
+    start("safety")
+    beats = probe.listen(JointState, "safety/state")
+    probe.wait(lambda: len(beats) > 30)
+    stamps = [nanoseconds(beat.header.stamp) * 1e-9 for beat in beats]
+    assert np.median(np.diff(stamps)) < 0.1
