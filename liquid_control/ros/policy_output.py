@@ -54,6 +54,7 @@ class PolicyOutput:
         self._facts_of, self._facts_hash, self._number = ("", ""), "", 0
         node.add_post_set_parameters_callback(self._on_parameters)
         self.weights_changed()
+        self._shipped = self.weights
         self._decision = self._publisher(JointState, "~/decision", _AUDIT)
         self._neurons = self._publisher(JointState, "~/neurons", _AUDIT)
         self._latency = self._publisher(JointState, "~/latency", _AUDIT)
@@ -90,7 +91,7 @@ class PolicyOutput:
             "format": "liquid_control facts 1",
             "node": self._node.get_fully_qualified_name(),
             "model": model,
-            "weights": weights_hash(self._policy),
+            "weights": self._shipped,
             "configuration": configuration_hash(self._policy),
             "image": image_topic,
             "command": self._command.topic_name,
