@@ -172,6 +172,9 @@ def next_trial(study: optuna.Study, folder: Path, trials: int) -> Claim | None:
             lock = _claim(folder, frozen.number)
             if lock is None:
                 continue
+            if study.get_trials(deepcopy=False)[frozen.number].state != TrialState.RUNNING:
+                lock.close()  # ended after the list was read
+                continue
             attempts = frozen.user_attrs.get("attempts", 1)
             if attempts >= ATTEMPTS:
                 lock.close()
