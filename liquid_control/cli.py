@@ -28,6 +28,10 @@ COMMANDS = {
         "liquid_control.training.tune.command:tune",
         "search the settings of a training recipe",
     ),
+    "dagger": (
+        "liquid_control.training.dagger.command:dagger",
+        "let a policy drive and learn from the expert",
+    ),
     "adapt": (
         "liquid_control.training.adapt:adapt",
         "fine-tune a model's circuit on new bags",

@@ -9,6 +9,7 @@ from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import (
     Disturbed,
     ExpertPilot,
+    Mixture,
     NoiseInjected,
     Pilot,
     PolicyPilot,
@@ -20,6 +21,7 @@ __all__ = [
     "Disturbed",
     "Episode",
     "ExpertPilot",
+    "Mixture",
     "Moment",
     "NoiseInjected",
     "Pilot",

@@ -21,6 +21,7 @@ from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import (
     Disturbed,
     ExpertPilot,
+    Mixture,
     NoiseInjected,
     Pilot,
     PolicyPilot,
@@ -32,7 +33,7 @@ __all__ = ["Settings", "load_policy", "load_world", "record_episode", "same_sett
 
 SECOND = 1_000_000_000
 # What a bag says about itself that must agree before a recording goes on beside it.
-_COMPARED = ("world", "options", "seconds", "pilot", "disturb", "noise", "image")
+_COMPARED = ("world", "options", "seconds", "pilot", "mixture", "disturb", "noise", "image")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Settings:
         reset: options of its `reset`, as JSON.
         seconds: longest time of an episode [s].
         model: who drives, if it is not the expert.
+        mixture: beta, segment and takeover of `Mixture`, if expert and model take turns.
         disturb: strength of `Disturbed`, 0 for none.
         outputs: which outputs it disturbs.
         noise: covariance of `NoiseInjected`, row by row; empty for none.
@@ -57,6 +59,7 @@ class Settings:
     reset: str = "{}"
     seconds: float = 18.0
     model: Path | None = None
+    mixture: tuple[float, float, float] | None = None
     disturb: float = 0.0
     outputs: tuple[str, ...] = ()
     noise: tuple[tuple[float, ...], ...] = ()
@@ -73,6 +76,7 @@ class Settings:
             "options": json.dumps(json.loads(self.made) | json.loads(self.reset), sort_keys=True),
             "seconds": str(self.seconds),
             "pilot": pilot,
+            "mixture": json.dumps(self.mixture) if self.mixture else "none",
             "disturb": json.dumps(pulled) if self.disturb else "none",
             "noise": json.dumps({"covariance": self.noise}) if self.noise else "none",
             "image": f"jpeg {self.quality}" if self.image == "jpeg" else "png",
@@ -111,7 +115,9 @@ def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
     """
     env = load_world(settings.world, settings.made)
     world = env.unwrapped
-    labelled = _Labelled(PolicyPilot(load_policy(settings.model)) if settings.model else None)
+    model = PolicyPilot(load_policy(settings.model)) if settings.model else None
+    mixed = model is not None and settings.mixture is not None
+    labelled = Mixture(model, *settings.mixture) if mixed else _Labelled(model)
     pilot: Pilot = labelled
     if settings.noise:
         pilot = NoiseInjected(pilot, np.array(settings.noise))
@@ -124,7 +130,7 @@ def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
     with BagWriter(partial, compression="", name=folder.name, facts=facts) as bag:
 
         def keep(moment: Moment) -> None:
-            _write(bag, settings, world, moment, labelled.label)
+            _write(bag, settings, world, moment, labelled)
 
         options = json.loads(settings.reset) or None
         episode = run_episode(env, pilot, seed, 0.0, options, keep, settings.seconds)
@@ -137,6 +143,8 @@ def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
 
 class _Labelled:
     """Asks the world's expert once a frame, and lets it drive unless a model does."""
+
+    proposal = None
 
     def __init__(self, model: PolicyPilot | None) -> None:
         self._model = model
@@ -152,7 +160,7 @@ class _Labelled:
 
 
 def _write(
-    bag: BagWriter, settings: Settings, world: Any, moment: Moment, label: np.ndarray | None
+    bag: BagWriter, settings: Settings, world: Any, moment: Moment, pilot: Mixture | _Labelled
 ) -> None:
     # Simulated time begins at one second: zero means "no time yet" in ROS 2.
     stamp = SECOND + round(moment.time * SECOND)
@@ -165,8 +173,13 @@ def _write(
     intrinsics = world.intrinsics() if hasattr(world, "intrinsics") else None
     if intrinsics is not None:
         bag.write("/camera/camera_info", messages.camera_info(intrinsics, stamp), stamp)
-    if label is not None:
-        bag.write("/expert/command", messages.named_vector(names, label, stamp), stamp)
+    if pilot.label is not None:
+        bag.write("/expert/command", messages.named_vector(names, pilot.label, stamp), stamp)
+    if pilot.proposal is not None:
+        # Beside what was done: what the policy would have done where the expert drove, too.
+        theirs = [name for name, given in zip(names, pilot.given, strict=True) if given]
+        proposal = messages.named_vector(theirs, pilot.proposal[pilot.given], stamp)
+        bag.write("/policy/command", proposal, stamp)
     bag.write("/command", messages.named_vector(names, moment.action, stamp), stamp)
     state = messages.named_vector(list(info), list(info.values()), stamp)
     bag.write("/simulator/state", state, stamp)

@@ -15,6 +15,7 @@ from liquid_control.policy import Driver, Policy
 __all__ = [
     "Disturbed",
     "ExpertPilot",
+    "Mixture",
     "NoiseInjected",
     "Pilot",
     "PolicyPilot",
@@ -85,6 +86,59 @@ class PolicyPilot:
         action = self._action.copy()
         action[self._places] = self._driver.step(frame, elapsed).command
         return action
+
+
+class Mixture:
+    """DAgger's driver, pi_i = beta_i pi* + (1 - beta_i) pi_hat_i: now the expert, now a policy.
+
+    Ross et al., "A Reduction of Imitation Learning and Structured Prediction to No-Regret Online
+    Learning", AISTATS 2011, algorithm 3.1. The coin is thrown once for a stretch of time: thrown
+    for every frame it would only make the command tremble. The policy sees every frame, so that
+    its state is right when its turn comes.
+
+    With `takeover` the expert also takes a stretch where the policy errs by much, as in SafeDAgger
+    (Zhang & Cho, AAAI 2017), here by the true error instead of a predicted one.
+
+    Args:
+        policy: pi_hat.
+        beta: probability that the expert drives a stretch.
+        segment: length of a stretch [s]; 0 throws the coin for every frame.
+        takeover: largest error of the policy, as a share of half an output's range; 0 for none.
+
+    Attributes:
+        label: what the expert would do at the last frame, (outputs,).
+        proposal: what the policy would do there, (outputs,).
+        given: bool (outputs,), which of them come from the policy.
+        expert_drives: who did drive there.
+    """
+
+    def __init__(
+        self, policy: PolicyPilot, beta: float, segment: float = 1.0, takeover: float = 0.0
+    ) -> None:
+        self._policy, self._expert = policy, ExpertPilot()
+        self._beta, self._segment, self._takeover = beta, segment, takeover
+
+    def reset(self, env: gymnasium.Env, seed: int) -> None:
+        self._policy.reset(env, seed)
+        self._expert.reset(env, seed)
+        self.given = self._policy.given
+        command = env.unwrapped.command
+        self._half = (command.high - command.low) / 2
+        self._rng = np.random.default_rng([seed, 4])
+        self._left, self.expert_drives = 0.0, False
+
+    def act(self, env: gymnasium.Env, frame: np.ndarray, elapsed: float) -> np.ndarray:
+        self.label = np.array(self._expert.act(env, frame, elapsed))
+        self.proposal = self._policy.act(env, frame, elapsed)
+        # Half a frame of slack: elapsed times of 1/30 s do not sum up to whole seconds.
+        if self._left <= elapsed / 2:
+            self._left = self._segment
+            self.expert_drives = bool(self._rng.random() < self._beta)
+        error = np.abs(self.proposal - self.label) / self._half
+        if self._takeover and not self.expert_drives and error[self.given].max() > self._takeover:
+            self._left, self.expert_drives = self._segment, True
+        self._left -= elapsed
+        return self.label if self.expert_drives else self.proposal
 
 
 def chosen_outputs(command: CommandSpec, names: Sequence[str]) -> list[int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import logging
 import signal
@@ -38,6 +36,7 @@ from liquid_control.training.batches import Windows, validation_loader
 from liquid_control.training.closed_loop import ClosedLoopScore
 from liquid_control.training.module import Imitation
 from liquid_control.training.networks import make_policy
+from liquid_control.training.options import with_defaults
 from liquid_control.training.recipe import Recipe, check, read_recipe
 from liquid_control.training.split import split_by_time
 
@@ -110,19 +109,7 @@ def for_arguments(arguments: Sequence[str]) -> Callable[..., int]:
     """
     named = bool(arguments) and not arguments[0].startswith("-")
     settings = read_recipe(arguments[0]) if named else Recipe(data=("data",), model="name")
-    defaults = {"settings": settings, "machine": Machine()}
-    signature = inspect.signature(train, eval_str=True)
-    parameters = [
-        each.replace(default=defaults.get(each.name, each.default))
-        for each in signature.parameters.values()
-    ]
-
-    @functools.wraps(train)
-    def command(*args, **kwargs) -> int:
-        return train(*args, **{**defaults, **kwargs})
-
-    command.__signature__ = signature.replace(parameters=parameters)
-    return command
+    return with_defaults(train, settings=settings, machine=Machine())
 
 
 train.for_arguments = for_arguments

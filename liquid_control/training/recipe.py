@@ -33,6 +33,8 @@ __all__ = [
     "Recipe",
     "build_recipe",
     "check",
+    "from_entries",
+    "read_entries",
     "read_recipe",
 ]
 
@@ -205,6 +207,15 @@ def read_recipe(path: str | Path) -> Recipe:
     Raises:
         InputError: no such file, not YAML, an unknown key, or a value that makes no sense.
     """
+    return build_recipe(read_entries(path), str(path))
+
+
+def read_entries(path: str | Path) -> dict[str, Any]:
+    """The entries of a recipe's file, as YAML holds them.
+
+    Raises:
+        InputError: no such file, or no YAML of `key: value` lines.
+    """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -216,7 +227,7 @@ def read_recipe(path: str | Path) -> Recipe:
         raise InputError(f"The recipe {path} is not valid YAML: {said}; mend it.") from error
     if not isinstance(content, dict):
         raise InputError(f"The recipe {path} must hold `key: value` lines, got {content!r}.")
-    return build_recipe(content, str(path))
+    return content
 
 
 def build_recipe(content: Mapping[str, Any], where: str) -> Recipe:
@@ -229,11 +240,15 @@ def build_recipe(content: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         InputError: an unknown key, or a value that makes no sense.
     """
-    return check(_build(Recipe, content, where), where)
+    return check(from_entries(Recipe, content, where), where)
 
 
-def _build(kind: type, content: Any, where: str):
-    """A dataclass from the entries of a YAML file."""
+def from_entries(kind: type, content: Any, where: str):
+    """The dataclass `kind` from entries as YAML holds them; `where` is what messages call them.
+
+    Raises:
+        InputError: an unknown key, a value of another type, or one that is missing.
+    """
     if not isinstance(content, dict):
         raise InputError(f"{where} must hold `key: value` lines, got {content!r}.")
     types = get_type_hints(kind)
@@ -246,7 +261,7 @@ def _build(kind: type, content: Any, where: str):
                 f"known are {', '.join(sorted(known))}."
             )
     values = {
-        name: _build(types[name], value, f"{where}: {name}")
+        name: from_entries(types[name], value, f"{where}: {name}")
         if is_dataclass(types[name])
         else _typed(types[name], value, f"{where}: {name}")
         for name, value in content.items()

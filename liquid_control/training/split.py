@@ -9,7 +9,7 @@ import numpy as np
 
 from liquid_control.data.drive import Drive
 
-__all__ = ["split_by_time"]
+__all__ = ["part_of", "split_by_time"]
 
 
 def split_by_time(
@@ -33,12 +33,13 @@ def split_by_time(
             start, stop = np.clip([low - first, high - first], 0, count)
             if start < stop:
                 last = len(drive) if stop == count else int(ends[stop])
-                part.append(_cut(drive, int(ends[start]), last))
+                part.append(part_of(drive, int(ends[start]), last))
         first += count
     return parts
 
 
-def _cut(drive: Drive, start: int, stop: int) -> Drive:
+def part_of(drive: Drive, start: int, stop: int) -> Drive:
+    """The frames [start, stop) of a drive."""
     if (start, stop) == (0, len(drive)):
         return drive
     rows = slice(start, stop)
