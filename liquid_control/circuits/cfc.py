@@ -117,6 +117,21 @@ class CfC(Circuit):
             return self._read(None, (states,)), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)
 
+    def episodes(
+        self, input: Tensor, state: State, elapsed: Tensor, starts: Tensor
+    ) -> tuple[Tensor, State] | None:
+        """As `forward`, with the state set to zero before samples that start, see `LTC.episodes`.
+
+        Only a wired CfC without an LSTM has compiled code for it.
+        """
+        if not (self._compilable and self.batch_first):
+            return None
+        input, parts, elapsed = self._entered(input, state, elapsed)
+        if not fused_sequence.applies(input, *parts, elapsed, self.cell.bias):
+            return None
+        states = fused_cfc.solve(self.cell, input, *parts, elapsed, starts)
+        return self._read(None, (states,)), states[:, -1].clone()
+
     def _step_compiled(
         self, input: Tensor, state: State | None, elapsed: float | Tensor | None
     ) -> tuple[Tensor, State] | None:

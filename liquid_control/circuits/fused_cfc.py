@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from liquid_control.circuits.fused_sequence import compiled
+from liquid_control.circuits.fused_sequence import begun, compiled
 from liquid_control.circuits.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -53,13 +53,19 @@ def index(wiring: Wiring, layers: list[slice]) -> Index:
     return Index(*(np.ascontiguousarray(array, np.intp) for array in arrays))
 
 
-def solve(cell: WiredCell, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tensor:
+def solve(
+    cell: WiredCell,
+    inputs: Tensor,
+    state: Tensor,
+    elapsed: Tensor,
+    starts: Tensor | None = None,
+) -> Tensor:
     """States (batch, time, units) after each sample, of the modes "default" and "no_gate".
 
     Arguments and gradients as `fused_sequence.solve`.
     """
-    no_gate = cell.closed_form.mode == "no_gate"
-    return _Solve.apply(inputs, state, elapsed, no_gate, cell.index, _weights(cell), cell.bias)
+    constants = begun(starts), cell.closed_form.mode == "no_gate", *cell.index
+    return _Solve.apply(inputs, state, elapsed, constants, _weights(cell), cell.bias)
 
 
 def prepared(circuit: CfC, values: np.ndarray) -> tuple:
@@ -84,12 +90,11 @@ class _Solve(torch.autograd.Function):
         inputs: Tensor,
         state: Tensor,
         elapsed: Tensor,
-        no_gate: bool,
-        index: Index,
+        constants: tuple,
         weights: Tensor,
         bias: Tensor,
     ) -> Tensor:
-        ctx.constants = no_gate, *index
+        ctx.constants = constants
         tensors = tuple(
             tensor.contiguous() for tensor in (inputs, state.unsqueeze(1), elapsed, weights, bias)
         )
@@ -111,7 +116,7 @@ class _Solve(torch.autograd.Function):
             *(gradient.numpy() for gradient in gradients),
         )
         inputs, state, elapsed, weights, bias = gradients
-        return inputs, state.squeeze(1), elapsed, None, None, weights, bias
+        return inputs, state.squeeze(1), elapsed, None, weights, bias
 
 
 def _arguments(tensors: tuple[Tensor, ...], constants: tuple) -> tuple:

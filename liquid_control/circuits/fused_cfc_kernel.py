@@ -15,6 +15,7 @@ from liquid_control.circuits.fused_lanes import (
     LANES,
     OPTIONS,
     choose,
+    clear_started,
     elapsed_of,
     floats_at,
     kept,
@@ -68,13 +69,27 @@ def _sample(
 
 
 @kept
-def forward(inputs, state, elapsed, no_gate, pairs, places, ends, borders, weights, bias, states):
+def forward(
+    inputs,
+    state,
+    elapsed,
+    starts,
+    no_gate,
+    pairs,
+    places,
+    ends,
+    borders,
+    weights,
+    bias,
+    states,
+):
     """Run over sequences.
 
     Args:
         inputs: (batch, time, inputs).
         state: (batch, 1, units) before the first sample.
         elapsed: (batch, time) [s]; where it is 0, the state stays.
+        starts: (batch, time) bool, samples before which the state is set to zero; (0, 0) for none.
         no_gate: the mode, True for "no_gate" and False for "default".
         pairs: (2, K), source (a row as described above) and target of each synapse, by layers.
         places: (K,), each synapse's column in `weights`.
@@ -91,6 +106,7 @@ def forward(inputs, state, elapsed, no_gate, pairs, places, ends, borders, weigh
     for first in range(0, inputs.shape[0], LANES):
         read_rows(state, first, 0, before)
         for time in range(inputs.shape[1]):
+            clear_started(starts, first, time, before)
             _sample(
                 inputs,
                 elapsed,
@@ -144,6 +160,7 @@ def step(
         floats_at(inputs_at, (batch, 1, inputs)),
         state_of(state_at, (batch, 1, units)),
         times,
+        np.zeros((0, 0), np.bool_),
         no_gate,
         pairs,
         places,
@@ -165,6 +182,7 @@ def backward(
     inputs,
     state,
     elapsed,
+    starts,
     no_gate,
     pairs,
     places,
@@ -199,6 +217,7 @@ def backward(
                 read_rows(states, first, time - 1, before)
             else:
                 read_rows(state, first, 0, before)
+            clear_started(starts, first, time, before)
             _sample(
                 inputs,
                 elapsed,
@@ -247,6 +266,7 @@ def backward(
                         total = load(weight_sums, sums + head) + by_head * value
                         store(weight_sums, sums + head, total)
                     store(by_seen, source, by_value)
+            clear_started(starts, first, time, by_seen[columns : columns + units])
             for row in range(4 * units):
                 store(bias_sums, row, load(bias_sums, row) + load(by_heads, row))
             store(by_steps, 0, by_step)

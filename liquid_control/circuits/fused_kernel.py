@@ -20,6 +20,7 @@ from numba import njit
 from liquid_control.circuits.fused_lanes import (
     LANES,
     OPTIONS,
+    clear_started,
     elapsed_of,
     floats_at,
     kept,
@@ -109,7 +110,17 @@ def _add_currents_backward(
 
 @kept
 def forward(
-    inputs, state, elapsed, unfolds, sensory_pairs, pairs, sensory, synapses, neurons, states
+    inputs,
+    state,
+    elapsed,
+    starts,
+    unfolds,
+    sensory_pairs,
+    pairs,
+    sensory,
+    synapses,
+    neurons,
+    states,
 ):
     """Solve sequences.
 
@@ -117,6 +128,7 @@ def forward(
         inputs: (batch, time, inputs).
         state: (batch, 1, units) before the first sample.
         elapsed: (batch, time) [s].
+        starts: (batch, time) bool, samples before which the state is set to zero; (0, 0) for none.
         unfolds: solver steps per sample.
         sensory_pairs: (2, sensory synapses), source and target of each.
         pairs: (2, synapses between neurons), likewise.
@@ -134,6 +146,7 @@ def forward(
     for first in range(0, inputs.shape[0], LANES):
         read_rows(state, first, 0, x)
         for time in range(inputs.shape[1]):
+            clear_started(starts, first, time, x)
             _sense(inputs, elapsed, first, time, unfolds, sensory_pairs, sensory, neurons, work)
             for _ in range(unfolds):
                 for i in range(units):
@@ -222,7 +235,7 @@ def step(
     if batch == 1:
         _forward_of_row(given[0, 0], before[0, 0], times[0, 0], unfolds, *solver, states[0, 0])
     else:
-        forward(given, before, times, unfolds, *solver, states)
+        forward(given, before, times, np.zeros((0, 0), np.bool_), unfolds, *solver, states)
     outputs = floats_at(outputs_at, (batch, motor))
     for row in range(batch):
         for index in range(motor):
@@ -236,6 +249,7 @@ def backward(
     inputs,
     state,
     elapsed,
+    starts,
     unfolds,
     sensory_pairs,
     pairs,
@@ -276,6 +290,7 @@ def backward(
                 read_rows(states, first, time - 1, x)
             else:
                 read_rows(state, first, 0, x)
+            clear_started(starts, first, time, x[:units])
             for step in range(unfolds):
                 at = step * units
                 for i in range(units):
@@ -322,6 +337,7 @@ def backward(
                     adjoint,
                     synapses_sums,
                 )
+            clear_started(starts, first, time, adjoint)
             by_values[:] = 0
             _add_currents_backward(
                 values,

@@ -23,6 +23,7 @@ __all__ = [
     "OPTIONS",
     "absolute",
     "choose",
+    "clear_started",
     "elapsed_of",
     "floats_at",
     "kept",
@@ -234,6 +235,15 @@ def read_rows(array, first, time, vectors):
         row = min(first + lane, array.shape[0] - 1)
         for column in range(array.shape[2]):
             vectors[column, lane] = array[row, time, column]
+
+
+@njit(**OPTIONS)
+def clear_started(starts, first, time, values):
+    """Zero the lanes of `values` in whose rows something new starts at this time."""
+    for lane in range(min(LANES, starts.shape[0] - first)):
+        if starts[first + lane, time]:
+            for i in range(values.shape[0]):
+                values[i, lane] = 0
 
 
 @intrinsic

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from liquid_control.circuits.ltc import LTC
 
 __all__ = [
-    *("NAMES", "applies", "compiled", "operations_unseen", "plain", "prepared", "solve"),
+    *("NAMES", "applies", "begun", "compiled", "operations_unseen", "plain", "prepared", "solve"),
     "torch_operations",
 ]
 
@@ -52,7 +52,6 @@ PARAMETERS = [attrgetter(name) for name in NAMES]
 
 # Below this many samples the torch path is not worth the half second of loading numba.
 FEWEST_SAMPLES = 16
-
 
 _BY_OPERATIONS = ContextVar("by_operations", default=False)
 
@@ -106,7 +105,9 @@ def plain(tensor: Tensor) -> bool:
     )
 
 
-def solve(circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tensor:
+def solve(
+    circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor, starts: Tensor | None = None
+) -> Tensor:
     """States (batch, time, units) after each sample.
 
     Gradients are analytic, and cannot be differentiated again (see `torch_operations`). For them
@@ -117,10 +118,16 @@ def solve(circuit: LTC, inputs: Tensor, state: Tensor, elapsed: Tensor) -> Tenso
         inputs: (batch, time, inputs) float32.
         state: (batch, units) float32.
         elapsed: (batch, time) float32 [s], >= 0.
+        starts: (batch, time) bool, samples before which the state is set to zero.
     """
     pairs = circuit.sensory.pairs, circuit.recurrent.pairs
     parameters = (get(circuit) for get in PARAMETERS)
-    return _Solve.apply(inputs, state, elapsed, circuit.unfolds, pairs, *parameters)
+    return _Solve.apply(inputs, state, elapsed, begun(starts), circuit.unfolds, pairs, *parameters)
+
+
+def begun(starts: Tensor | None) -> np.ndarray:
+    """Starts (batch, time) as the kernels take them; (0, 0) where nothing starts."""
+    return np.zeros((0, 0), bool) if starts is None else np.ascontiguousarray(starts.numpy(), bool)
 
 
 def prepared(circuit: LTC, values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -144,6 +151,7 @@ class _Solve(torch.autograd.Function):
         inputs: Tensor,
         state: Tensor,
         elapsed: Tensor,
+        starts: np.ndarray,
         unfolds: int,
         pairs: tuple[np.ndarray, np.ndarray],
         *parameters: Tensor,
@@ -155,22 +163,23 @@ class _Solve(torch.autograd.Function):
         prepared = kernel.prepare(flat, *shape)
         states = inputs.new_empty(*inputs.shape[:2], state.shape[1])
         arrays = (tensor.detach().numpy() for tensor in given)
-        kernel.forward(*arrays, unfolds, *pairs, *prepared, states.numpy())
+        kernel.forward(*arrays, starts, unfolds, *pairs, *prepared, states.numpy())
         ctx.save_for_backward(*given, states)
         # A copy of the parameters, so that a step of the optimiser cannot come in between.
-        ctx.constants = kernel, unfolds, pairs, flat, shape, prepared
+        ctx.constants = kernel, starts, unfolds, pairs, flat, shape, prepared
         ctx.lengths = [parameter.numel() for parameter in parameters]
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_states: Tensor) -> tuple[Tensor | None, ...]:
-        kernel, unfolds, pairs, flat, shape, prepared = ctx.constants
+        kernel, starts, unfolds, pairs, flat, shape, prepared = ctx.constants
         *given, states = ctx.saved_tensors
         gradients = tuple(torch.empty_like(tensor) for tensor in given)
         by_prepared = tuple(np.empty_like(array) for array in prepared)
         kernel.backward(
             *(tensor.detach().numpy() for tensor in given),
+            starts,
             unfolds,
             *pairs,
             *prepared,
@@ -181,7 +190,15 @@ class _Solve(torch.autograd.Function):
         )
         by_flat = torch.from_numpy(kernel.prepare_backward(flat, *shape, *by_prepared))
         by_inputs, by_state, by_elapsed = gradients
-        return by_inputs, by_state.squeeze(1), by_elapsed, None, None, *by_flat.split(ctx.lengths)
+        return (
+            by_inputs,
+            by_state.squeeze(1),
+            by_elapsed,
+            None,
+            None,
+            None,
+            *by_flat.split(ctx.lengths),
+        )
 
 
 @cache

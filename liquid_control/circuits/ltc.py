@@ -186,6 +186,26 @@ class LTC(Circuit):
             return self._output(states), (states[:, -1].clone(),)
         return super()._sequence(inputs, state, elapsed)
 
+    def episodes(
+        self, input: Tensor, state: Tensor, elapsed: Tensor, starts: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """As `forward`, with the state set to zero before each sample that starts an episode.
+
+        Args:
+            input, state, elapsed: with a batch, its rows first, as `forward` takes them.
+            starts: (batch, time) bool.
+
+        Returns:
+            Outputs and last state, or None where compiled code cannot take the tensors.
+        """
+        if self.solver != "fused" or self.memory is not None or not self.batch_first:
+            return None
+        input, parts, elapsed = self._entered(input, state, elapsed)
+        if not fused_sequence.applies(input, *parts, elapsed, self.leak_potential):
+            return None
+        states = fused_sequence.solve(self, input, *parts, elapsed, starts)
+        return self._output(states), states[:, -1].clone()
+
     def _step_compiled(
         self, input: Tensor, state: State | None, elapsed: float | Tensor | None
     ) -> tuple[Tensor, State] | None:

@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from liquid_control.errors import InputError
 from liquid_control.training.rl.actor_critic import CircuitActorCritic
+from liquid_control.training.rl.rollouts import Rollouts
 
 __all__ = ["CircuitPPO"]
 
@@ -21,15 +22,32 @@ class CircuitPPO(RecurrentPPO):
         env: with observations as `CircuitActorCritic` takes them.
         critic_warmup: steps in which the critic alone learns. An actor that comes from imitation
             would be driven away from what it can do by a critic that knows nothing yet.
+        length: most decisions in a sequence, which is as far as gradients go back in time.
         options: of `sb3_contrib.RecurrentPPO`; `policy_kwargs` are those of `CircuitActorCritic`,
             and `learning_rate` is a factor on its rates, 1 by default.
     """
 
-    def __init__(self, env: VecEnv, critic_warmup: int = 0, **options: Any) -> None:
-        self.critic_warmup = critic_warmup
+    def __init__(
+        self, env: VecEnv, critic_warmup: int = 0, length: int = 32, **options: Any
+    ) -> None:
+        self.critic_warmup, self.length = critic_warmup, length
         super().__init__(CircuitActorCritic, env, **{"learning_rate": 1.0} | options)
         self._batch = 0
         self.policy.optimizer.register_step_post_hook(self._check)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.rollout_buffer = Rollouts(
+            self.n_steps,
+            self.observation_space,
+            self.action_space,
+            self.rollout_buffer.hidden_state_shape,
+            self.device,
+            gamma=self.gamma,
+            gae_lambda=self.gae_lambda,
+            n_envs=self.n_envs,
+            length=self.length,
+        )
 
     def _update_learning_rate(self, optimizers: torch.optim.Optimizer) -> None:
         factor = self.lr_schedule(self._current_progress_remaining)

@@ -172,6 +172,7 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
     return CircuitPPO(
         worlds,
         critic_warmup=recipe.critic_warmup,
+        length=recipe.length,
         learning_rate=schedule,
         n_steps=recipe.rollout,
         batch_size=recipe.batch,

@@ -37,7 +37,9 @@ class RLRecipe:
         envs: worlds that run side by side.
         processes: one process for each world; else all run in this one.
         rollout: decisions of each world between two updates.
-        batch: decisions in a batch; sequences end where a batch does.
+        batch: decisions in a batch.
+        length: most decisions in a sequence of a batch, which is as far as gradients go back in
+            time; a sequence begins with the state that was there while driving.
         epochs: passes over a rollout.
         gamma: discount of a decision.
         gae_lambda: of generalised advantage estimation (Schulman et al. 2016).
@@ -75,6 +77,7 @@ class RLRecipe:
     processes: bool = True
     rollout: int = 256
     batch: int = 512
+    length: int = 32
     epochs: int = 5
     gamma: float = 0.99
     gae_lambda: float = 0.95
@@ -105,7 +108,7 @@ class RLRecipe:
                     f"{getattr(self, item.name)!r}; mend the recipe."
                 )
         limits = {
-            "at least 1": (1, "steps envs rollout epochs evaluate_every checkpoint_every"),
+            "at least 1": (1, "steps envs rollout length epochs evaluate_every checkpoint_every"),
             "at least 2": (2, "batch"),
             "0 or more": (
                 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from liquid_control.circuits import Circuit
+from liquid_control.circuits import LTC, CfC, Circuit
 from liquid_control.perception.baseline import FeedForward
 
 __all__ = ["run_sequences"]
@@ -22,9 +22,10 @@ def run_sequences(
 ) -> tuple[Tensor, Parts]:
     """Outputs of a circuit over sequences, its state zero again wherever an episode starts.
 
-    Equal to stepping through them, in one call: sequences are cut where an episode starts, and the
-    pieces are rows of one batch. Shorter pieces are filled up with samples for which no time
-    passes, so that the state behind them is the state at their end (see `Circuit`).
+    Equal to stepping through them, in one call. The compiled code of LTC and CfC starts anew inside
+    of a sequence. For others sequences are cut where an episode starts, and the pieces are rows of
+    one batch. Shorter pieces are filled up with samples for which no time passes, so that the state
+    behind them is the state at their end (see `Circuit`).
 
     Args:
         circuit: any, also one without a state.
@@ -39,8 +40,12 @@ def run_sequences(
     """
     if not circuit.state_sizes:
         return circuit(inputs, None, elapsed)[0], ()
-    state = tuple(torch.where(starts[:, :1], 0.0, part) for part in state)
     rows, time = starts.shape
+    if isinstance(circuit, LTC | CfC) and time > 1:
+        found = circuit.episodes(inputs, _state(state), elapsed, starts)
+        if found is not None:
+            return found[0], _parts(found[1])
+    state = tuple(torch.where(starts[:, :1], 0.0, part) for part in state)
     if time == 1:
         output, after = circuit.step(inputs[:, 0], _state(state), elapsed[:, 0])
         return output.unsqueeze(1), _parts(after)
