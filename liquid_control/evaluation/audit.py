@@ -18,9 +18,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_checks import CHECKS, TOLERANCES, Findings, check
-from liquid_control.evaluation.audit_model import find_policy
+from liquid_control.evaluation.audit_model import find_policy, with_updates
 from liquid_control.evaluation.audit_picture import draw
 from liquid_control.evaluation.audit_recompute import recompute_record
 from liquid_control.evaluation.audit_record import Record, read_record
@@ -101,6 +102,7 @@ class Audit:
             "missing_decisions": found.removed,
             "frames_without_decision": self.idle,
             "resets": dict(found.resets),
+            "weight_updates": len(self.record.updates),
             "bag_closed": self.record.closed,
             "damaged_chunks": self.record.damaged,
             "checks": {
@@ -166,14 +168,16 @@ def audit_bag(
         InputError: no bag, no record in it, no model with its weights, or no frame at all.
     """
     began, threads = time.perf_counter(), torch.get_num_threads()
-    record = read_record(bag, node)
-    facts = record.facts_of(record.decisions[0])
     # As the node does: sums of several threads are added in another order.
     torch.set_num_threads(1)
     try:
-        policy, folder, remarks = find_policy(facts, model)
+        with BagReader(bag, scan=True) as reader:
+            record = read_record(reader, node)
+            facts = record.facts_of(record.decisions[0])
+            policy, folder, remarks = find_policy(facts, model)
+            policies = with_updates(policy, record)
+            again, idle = recompute_record(reader, record, policies, attention)
         here = build_facts()
-        again, idle = recompute_record(record, policy, attention)
     finally:
         torch.set_num_threads(threads)
     if not again:
@@ -189,7 +193,8 @@ def audit_bag(
     }
     if record.damaged:
         remarks.append(f"{record.damaged} chunks of the bag do not match their checksum.")
-    findings = check(record, again, policy, exact=not build)
+    remarks += record.damage
+    findings = check(record, again, policies, exact=not build)
     seconds = time.perf_counter() - began
     return Audit(record, findings, folder, remarks, build, idle, seconds)
 

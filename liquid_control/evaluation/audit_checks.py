@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from liquid_control.command import curvature_from_wheel_angle, yaw_rate
+from liquid_control.data.updates import SHIPPED
 from liquid_control.evaluation.audit_explain import explain
 from liquid_control.evaluation.audit_recompute import Recomputed
 from liquid_control.evaluation.audit_record import Record, Recorded
 from liquid_control.policy import Policy
-from liquid_control.policy.fingerprint import weights_hash
 
 __all__ = ["CHECKS", "TOLERANCES", "Difference", "Findings", "check"]
 
@@ -71,7 +71,8 @@ class Findings:
         largest: by check, the largest difference seen, as `TOLERANCES` counts it.
         differences: that count: not equal, or beyond the tolerance elsewhere.
         unseen: places of decisions whose frame is not in the bag.
-        resets: decisions with a fresh state, by reason: "start", "gap", "request".
+        resets: decisions with a fresh state, by reason: "start", "gap", "request", or
+            "unknown cause" where the decision before was not recorded.
         first_number: of the first decision; those before it were not recorded.
         removed: decisions that lack between the first and the last.
     """
@@ -105,30 +106,37 @@ class Findings:
         return {each.place for each in self.differences}
 
 
-def check(record: Record, again: Mapping[int, Recomputed], policy: Policy, exact: bool) -> Findings:
+def check(
+    record: Record, again: Mapping[int, Recomputed], policies: Mapping[str, Policy], exact: bool
+) -> Findings:
     """Compare all decisions of a record.
 
     Args:
         record: what was recorded.
         again: by place, what was recomputed; a place that lacks had no frame.
-        policy: it was recomputed with.
+        policies: it was recomputed with, by hash of their weights, as shipped first.
         exact: whether numbers have to be equal to the bit.
     """
-    return _Checker(record, again, policy, exact).run()
+    return _Checker(record, again, policies, exact).run()
 
 
 class _Checker:
     def __init__(
-        self, record: Record, again: Mapping[int, Recomputed], policy: Policy, exact: bool
+        self,
+        record: Record,
+        again: Mapping[int, Recomputed],
+        policies: Mapping[str, Policy],
+        exact: bool,
     ) -> None:
-        self.record, self.again, self.policy = record, again, policy
-        self.weights = weights_hash(policy)
+        self.record, self.again, self.policies = record, again, policies
+        # Weights in force, and how many updates have come into force.
+        (self.weights, self.policy), self.learnt = next(iter(policies.items())), 0
         self.found = Findings(exact)
         self.origin = record.decisions[0].stamp
         self.place, self.decision = 0, record.decisions[0]
         self.at: dict[int, list[Recorded]] = defaultdict(list)
         for decision in record.decisions:
-            if decision.fits(policy):
+            if decision.fits(self.policy):
                 self.at[decision.stamp].append(decision)
 
     def run(self) -> Findings:
@@ -186,8 +194,8 @@ class _Checker:
         )
         self._equal(
             "weights",
-            hashes.weights == self.weights,
-            lambda: f"names {hashes.weights}, the model has {self.weights}",
+            self._in_force(hashes.weights),
+            lambda: f"names {hashes.weights}, but {self.weights} are in force",
         )
         again = self.again.get(self.place)
         if again is not None:
@@ -205,6 +213,19 @@ class _Checker:
                     count=False,
                 )
 
+    def _in_force(self, weights: str) -> bool:
+        """Whether these are the weights as shipped, or recorded updates lead to them."""
+        now = self.weights
+        for number, update in enumerate(self.record.updates[self.learnt :], self.learnt + 1):
+            if now == weights:
+                break
+            if update.kind != SHIPPED and update.before != now:
+                return False
+            now = update.after
+            if now == weights and now in self.policies:
+                self.weights, self.learnt = now, number
+        return self.weights == weights
+
     def _elapsed(self, before: Recorded | None) -> None:
         decision = self.decision
         parameters = self.record.facts_of(decision).parameters
@@ -212,8 +233,9 @@ class _Checker:
         passed = None if before is None else (decision.stamp - before.stamp) * 1e-9
         within = passed is not None and 0.0 <= passed <= gap
         if decision.reset == 1.0:
-            start = decision.number == 0
-            self.found.resets["start" if start else "request" if within else "gap"] += 1
+            reason = "gap" if before is not None else "unknown cause"
+            reason = "start" if decision.number == 0 else "request" if within else reason
+            self.found.resets[reason] += 1
             expected, right = period, True
         elif before is None:
             # Nothing to follow from: the record begins here, or the one before is missing.

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from liquid_control import models
 from liquid_control.errors import InputError
-from liquid_control.evaluation.audit_record import Facts
+from liquid_control.evaluation.audit_record import Facts, Record
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import configuration_hash, weights_hash
+from liquid_control.policy.updated import updated
 
-__all__ = ["find_policy"]
+__all__ = ["find_policy", "with_updates"]
 
 
 def find_policy(facts: Facts, model: str | None = None) -> tuple[Policy, Path, list[str]]:
@@ -44,6 +45,22 @@ def find_policy(facts: Facts, model: str | None = None) -> tuple[Policy, Path, l
         f"{', '.join(models.folders()) or 'the shipped models'} has them; name the model's folder "
         "with --model."
     )
+
+
+def with_updates(policy: Policy, record: Record) -> dict[str, Policy]:
+    """All policies of a run by the hash of their weights: as shipped, then after each update.
+
+    Updates that are damaged, or belong to another model, are left out and told of in
+    `record.damage`.
+    """
+    found = {weights_hash(policy): policy}
+    for update in record.updates:
+        if update.after not in found:
+            try:
+                found[update.after] = updated(policy, update.weights, update.after)
+            except InputError as error:
+                record.damage.append(str(error))
+    return found
 
 
 def _candidates(facts: Facts) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,7 +41,7 @@ class Recomputed:
 
 
 def recompute_record(
-    record: Record, policy: Policy, attention: bool = False
+    reader: BagReader, record: Record, policies: Mapping[str, Policy], attention: bool = False
 ) -> tuple[dict[int, Recomputed], int]:
     """Every decision whose frame is in the bag, made again.
 
@@ -48,8 +49,9 @@ def recompute_record(
     more than once, a decision is made from the message that it names.
 
     Args:
-        record: of the decisions.
-        policy: with the weights of the run.
+        reader: of the bag.
+        record: of its decisions.
+        policies: by hash of their weights; the first is taken where a decision names none of them.
         attention: recompute the maps, too.
 
     Returns:
@@ -59,12 +61,14 @@ def recompute_record(
     waiting: dict[int, list[int]] = defaultdict(list)
     for place, decision in enumerate(record.decisions):
         waiting[decision.stamp].append(place)
-    driver, done = Driver(policy), {}
+    first_one = next(iter(policies.values()))
+    drivers: dict[int, Driver] = {}
+    done: dict[int, Recomputed] = {}
     seen: set[int] = set()
     topics = {facts.image for facts in record.facts.values()}
     first, last = min(waiting), max(waiting)
     bar = tqdm(total=len(record.decisions), desc="audit", unit=" decisions", delay=1, disable=None)
-    with BagReader(record.bag, scan=True) as reader, bar:
+    with bar:
         for _, _, message in reader.messages(topics & set(reader.topics)):
             stamp = stamp_of(message)
             seen.add(stamp)
@@ -77,9 +81,13 @@ def recompute_record(
                 if place in done and (not is_it or done[place].image == came):
                     continue
                 bar.update(place not in done)
+                policy = policies.get(named.weights if named else "", first_one)
+                if id(policy) not in drivers:
+                    drivers[id(policy)] = Driver(policy)
+                driver = drivers[id(policy)]
                 done[place] = _again(driver, record, place, message, came, attention)
     if attention:
-        _compare_maps(record, done)
+        _compare_maps(reader, record, done)
     idle = sum(first < stamp < last and stamp not in waiting for stamp in seen)
     return done, idle
 
@@ -108,7 +116,7 @@ def _again(
     return replace(again, apart=0.0) if told in recorded else replace(again, attention=level)
 
 
-def _compare_maps(record: Record, done: dict[int, Recomputed]) -> None:
+def _compare_maps(reader: BagReader, record: Record, done: dict[int, Recomputed]) -> None:
     """Say of the maps that are not equal how far they are apart."""
     unequal = defaultdict(list)
     for place, again in done.items():
@@ -116,13 +124,12 @@ def _compare_maps(record: Record, done: dict[int, Recomputed]) -> None:
             unequal[record.decisions[place].stamp].append(place)
     if not unequal:
         return
-    with BagReader(record.bag, scan=True) as reader:
-        for _, _, message in reader.messages([f"{record.node}/attention"]):
-            for place in unequal.get(stamp_of(message), []):
-                try:
-                    recorded = decode_image(message)[..., 0].astype(np.int16)
-                except InputError:
-                    continue
-                if recorded.shape == done[place].attention.shape:
-                    apart = float(np.abs(recorded - done[place].attention).max())
-                    done[place] = replace(done[place], apart=apart)
+    for _, _, message in reader.messages([f"{record.node}/attention"]):
+        for place in unequal.get(stamp_of(message), []):
+            try:
+                recorded = decode_image(message)[..., 0].astype(np.int16)
+            except InputError:
+                continue
+            if recorded.shape == done[place].attention.shape:
+                apart = float(np.abs(recorded - done[place].attention).max())
+                done[place] = replace(done[place], apart=apart)

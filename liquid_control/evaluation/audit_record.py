@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from liquid_control.data import updates
 from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import image_hash, stamp_of
 from liquid_control.data.recovery import is_finished
@@ -123,7 +124,8 @@ class Record:
         decisions: in recorded order.
         published: by stamp [ns], the (speed [m/s], yaw rate [rad/s]) of every cmd_vel.
         attention: by stamp [ns], `image_hash` of every map.
-        strays: neurons' messages that belong to no recorded decision.
+        updates: what the policy learnt while it drove, in the order in which it came into force.
+        damage: one sentence for each such message that cannot be read.
         closed: the recorder came to close the bag.
         damaged: chunks of the bag whose checksum does not fit.
     """
@@ -134,7 +136,8 @@ class Record:
     decisions: list[Recorded] = field(default_factory=list)
     published: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     attention: dict[int, list[str]] = field(default_factory=dict)
-    strays: int = 0
+    updates: list[updates.Record] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
     closed: bool = True
     damaged: int = 0
 
@@ -144,24 +147,20 @@ class Record:
         return self.facts.get(named, next(reversed(self.facts.values())))
 
 
-def read_record(bag: str | Path, node: str = "") -> Record:
+def read_record(reader: BagReader, node: str = "") -> Record:
     """Read what a policy node recorded.
 
     Args:
-        bag: a rosbag2 folder or file; one that a killed recorder left is scanned.
+        reader: of the bag. One that scans checks every chunk and reads on behind a damaged one.
         node: full name of the node ("/car1/policy"), where the bag holds several.
 
     Raises:
-        InputError: no bag, no decision that can be audited, or several nodes and no `node`.
+        InputError: no decision that can be audited, or several nodes and no `node`.
     """
-    bag = Path(bag)
-    # Scanning checks every chunk's checksum, and reads on behind a damaged one.
-    with BagReader(bag, scan=True) as reader:
-        node = _node(reader, node)
-        closed = all(file.suffix != ".mcap" or is_finished(file) for file in reader.files)
-        facts = _facts(reader, node)
-        record = Record(bag, node, facts, closed=closed, damaged=reader.damaged)
-        _read(reader, node, record)
+    bag, node = reader.path, _node(reader, node)
+    closed = all(file.suffix != ".mcap" or is_finished(file) for file in reader.files)
+    record = Record(bag, node, _facts(reader, node), closed=closed, damaged=reader.damaged)
+    _read(reader, node, record)
     if not record.decisions:
         raise InputError(
             f"The bag {bag} has no decision on {node}/decision; record one with the topics of "
@@ -221,11 +220,13 @@ def _facts(reader: BagReader, node: str) -> dict[str, Facts]:
 
 def _read(reader: BagReader, node: str, record: Record) -> None:
     decision, neurons = f"{node}/decision", f"{node}/neurons"
-    attention = f"{node}/attention"
+    attention, learnt = f"{node}/attention", f"{node}/updates"
     commands = {facts.command for facts in record.facts.values()}
     published, maps = defaultdict(list), defaultdict(list)
     states: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
-    for topic, logged, message in reader.messages([decision, neurons, attention, *commands]):
+    for topic, logged, message in reader.messages(
+        [decision, neurons, attention, learnt, *commands]
+    ):
         stamp = stamp_of(message)
         if topic == decision:
             values = np.array(message.position, np.float64)
@@ -236,12 +237,16 @@ def _read(reader: BagReader, node: str, record: Record) -> None:
             states[stamp, message.header.frame_id] = (message.position, message.velocity)
         elif topic == attention:
             maps[stamp].append(image_hash(message))
+        elif topic == learnt:
+            try:
+                record.updates.append(updates.read(message))
+            except InputError as error:
+                record.damage.append(str(error))
         elif stamp >= 0:
             twist = message.twist
             published[stamp].append((twist.linear.x, twist.angular.z))
     for each in record.decisions:
         each.neurons = states.pop((each.stamp, f"number={each.number:.0f}"), None)
-    record.strays = len(states)
     record.published, record.attention = dict(published), dict(maps)
 
 
