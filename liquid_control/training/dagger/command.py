@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from liquid_control import models
+from liquid_control.errors import InputError
 from liquid_control.training.dagger.recipe import (
     DaggerRecipe,
     check_dagger,
@@ -49,6 +51,13 @@ def dagger(
         workers: processes that record and score.
     """
     settings = check_dagger(settings, f"{recipe} with the command line's options")
+    if machine.devices > 1 or machine.nodes > 1:
+        # Each of Lightning's processes would record and score as well.
+        raise InputError(
+            f"DAgger trains in one process, got --devices {machine.devices} and --nodes "
+            f"{machine.nodes}; give --workers, which share the driving."
+        )
+    machine = replace(machine, devices=1)
     output = output or models.share() / "models" / settings.model
     work = work or Path("checkpoints") / output.name
     try:

@@ -68,7 +68,7 @@ def draw(rounds: Sequence[dict[str, Any]], file: Path, title: str) -> None:
     share.plot(at, [each["beta"] for _, each in recorded], marker="o", color="C2", label="beta")
     driven = [each["expert_share"] for _, each in recorded]
     share.plot(at, driven, marker=".", ls="--", color="C2", label="expert drove")
-    share.set_ylabel("share of recorded drives")
+    share.set_ylabel("share, recorded drives")
     share.set_ylim(0, 1)
     for axes in (score, error, share):
         axes.set_xlabel("round")

@@ -148,10 +148,10 @@ class Run:
             return make_policy(train.circuit, train.spec, train.camera)
         policy = Policy.load(models.find(self.recipe.init))
         if (policy.spec.names, policy.camera) != (train.outputs, train.camera):
+            gives, wants = ", ".join(policy.spec.names), ", ".join(train.outputs)
             raise InputError(
-                f"{self.recipe.init} gives {', '.join(policy.spec.names)} from {policy.camera}, "
-                f"the recipe wants {', '.join(train.outputs)} from {train.camera}; begin with another "
-                "model or change the recipe."
+                f"{self.recipe.init} gives {gives} from {policy.camera}, the recipe wants {wants} "
+                f"from {train.camera}; begin with another model or change the recipe."
             )
         return policy
 
