@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Literal
 
 from liquid_control import models
 from liquid_control.errors import InputError
+from liquid_control.ros.processes import free_domain
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
 __all__ = ["check_world", "drive", "nodes"]
@@ -27,8 +29,9 @@ def drive(
     """Drive a simulated car, show it, record it and write a report.
 
     The policy, the simulator, the safety supervisor and the recorder run as separate processes and
-    talk over ROS 2, on a domain of their own unless ROS_DOMAIN_ID is set. Ctrl-C ends the drive
-    early, with its report.
+    talk over ROS 2, on a domain of their own unless ROS_DOMAIN_ID is set; the first line says which
+    it is, so that `liquid-control teleop` can take the car over from another terminal. Ctrl-C ends
+    the drive early, with its report.
 
     Args:
         model: name of a shipped model, or the folder of one that you trained.
@@ -53,6 +56,8 @@ def drive(
     run = new_folder(out, "drive")
     plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag")
     title = f"{folder.name} drives {world}, seed {seed}"
+    domain = os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
+    print(f"To take over in another terminal: ROS_DOMAIN_ID={domain} liquid-control teleop")
     outcome = supervise(plan, run, title, seconds)
     facts = {"Model": str(folder), "World": world, "Seed": str(seed), "Mode": mode}
     return finish(run, title, outcome, facts, report)
@@ -88,7 +93,8 @@ def nodes(
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
     # In lockstep the world waits for the machine, so a slow one is no reason to stop the car.
-    safety = ["-p", "timeout:=1.0"] if mode == "lockstep" else []
+    patient = [("timeout", 1.0), ("intervention_timeout", 1.0)] if mode == "lockstep" else []
+    safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [
         NodePlan("policy", [*common, "-p", f"model:={model}", "-r", "image:=camera/image_raw"]),
         NodePlan("simulator", [*common[:2], *simulator]),
