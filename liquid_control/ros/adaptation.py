@@ -130,12 +130,15 @@ class Adaptation:
         return None
 
     def _take(self, update: Update) -> None:
+        if not update.accepted:
+            self._refused += 1
+            return
         # Checked here as well: nothing but a step from these weights within the region comes in.
         weights = torch.from_numpy(update.weights)
-        before = flat(self._driver.policy.circuit).numpy()
-        known = np.array_equal(update.before, before)
-        if not (update.accepted and known and self._region.holds(weights)):
-            self._refused += 1
+        known = np.array_equal(update.before, flat(self._driver.policy.circuit).numpy())
+        if not (known and self._region.holds(weights)):
+            self._node.get_logger().error("An update does not fit the weights; learning ends.")
+            self._learner.close()
             return
         self._accepted += 1
         figures = {name: float(getattr(update, name)) for name in FIGURES[1:]}

@@ -109,8 +109,8 @@ def adapt(
         settings: of the adaptation.
         labels: of the new bags, as in a recipe: "interventions" are a person's who took over.
         threads: CPU threads for torch; 0 leaves the choice to it.
-        from_updates: bag of a drive in which the model's policy node learnt (`adapt:=true`); what it
-            had learnt at the end is saved, and nothing is trained. Takes no other bags.
+        from_updates: bag of a drive in which the model's policy node learnt (`adapt:=true`): save
+            what it had learnt at the end, without training or other bags.
     """
     if bool(bags) == bool(from_updates):
         raise InputError(

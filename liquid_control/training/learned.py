@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from liquid_control.data.updates import LEARNT, read_records
+from liquid_control.data.updates import LEARNT, SHIPPED, read_records
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -22,8 +22,13 @@ def save_learned(folder: Path, bag: Path, output: Path) -> int:
         InputError: the bag was driven with another model, or nothing was learnt, or forgotten.
     """
     records, policy = read_records(bag), Policy.load(folder)
-    last, shipped = records[-1], weights_hash(policy)
-    if last.after == shipped:
+    first, last, shipped = records[0], records[-1], weights_hash(policy)
+    if first.kind == SHIPPED and first.after != shipped:
+        raise InputError(
+            f"The drive {bag} began with the weights {first.after}, those of {folder} are "
+            f"{shipped}; give the model that drove."
+        )
+    if last.kind != LEARNT:
         raise InputError(
             f"At the end of {bag} the policy had its shipped weights: nothing was learnt, or it "
             "was forgotten by ~/forget."

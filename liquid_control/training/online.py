@@ -149,11 +149,17 @@ class OnlineAdaptation:
             self._blame()
         self._waiting.append(sample)
         self._approved.append(sample.person is None)
-        while len(self._waiting) >= _LENGTH and (
-            len(self._waiting) >= _WAITING
-            or sum(each.elapsed for each in self._waiting[_LENGTH:]) >= self.settings.blame
-        ):
+        while len(self._waiting) >= _LENGTH and self._settled():
             self._keep()
+
+    def _settled(self) -> bool:
+        """Whether no intervention to come can blame any of the first decisions that wait."""
+        if len(self._waiting) >= _WAITING or True not in self._approved[:_LENGTH]:
+            return True
+        last = _LENGTH - 1 - self._approved[:_LENGTH][::-1].index(True)
+        later = self._waiting[last + 1 :]
+        blame = self.settings.blame
+        return sum(s.elapsed for s in later) >= blame or any(s.person is not None for s in later)
 
     def _blame(self) -> None:
         """A person steps in: what led there is no example."""

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+from collections import deque
 from dataclasses import asdict
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -23,8 +24,10 @@ from liquid_control.training.online_settings import Settings
 
 __all__ = ["LearnerProcess"]
 
-# Samples that travel together: a quarter of a second at 30 Hz, some 3 kB.
+# Samples that travel together: a quarter of a second at 30 Hz, some 5 kB.
 _TOGETHER = 8
+# Messages that may wait while the learner starts or is busy: half a minute.
+_QUEUED = 120
 _NICE = 10
 
 
@@ -51,6 +54,7 @@ class LearnerProcess:
         )
         theirs.close()
         self._waiting: list[Sample] = []
+        self._queue: deque[tuple[int, list[Sample]]] = deque()
         self._epoch = 0
         self._gap = False
         self.dropped = 0
@@ -66,14 +70,18 @@ class LearnerProcess:
         self._waiting.append(sample)
         if len(self._waiting) < _TOGETHER:
             return
-        if not self._send((self._epoch, self._waiting)):
+        if len(self._queue) < _QUEUED:
+            self._queue.append((self._epoch, self._waiting))
+        else:
             self.dropped += len(self._waiting)
             self._gap = True
         self._waiting = []
+        self._flush()
 
     def updates(self) -> list[Update]:
         """Updates that came since the last call."""
         found = []
+        self._flush()
         with contextlib.suppress(EOFError, OSError):
             while self._pipe.poll():
                 epoch, update = self._pipe.recv()
@@ -82,11 +90,17 @@ class LearnerProcess:
                     found.append(update)
         return found
 
+    def wait(self, seconds: float) -> bool:
+        """Until an update comes, or the process ends, at most so long [s]; whether either did."""
+        return self._pipe.poll(seconds)
+
     def forget(self) -> None:
         """Back to the shipped weights; updates that are under way are dropped."""
         self._epoch += 1
         self._waiting = []
-        self._send((self._epoch, []))
+        self._queue.clear()
+        self._queue.append((self._epoch, []))
+        self._flush()
 
     def close(self) -> None:
         """End the process."""
@@ -97,16 +111,13 @@ class LearnerProcess:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, message: tuple[int, list[Sample]]) -> bool:
-        """Whether it could be sent at once."""
-        try:
+    def _flush(self) -> None:
+        """Send what can be sent at once."""
+        with contextlib.suppress(OSError):
             # A Unix socket takes messages of this size whole as soon as it takes any.
-            _, writable, _ = select.select([], [self._pipe], [], 0)
-            if writable:
-                self._pipe.send(message)
-        except OSError:
-            return False
-        return bool(writable)
+            while self._queue and select.select([], [self._pipe], [], 0)[1]:
+                self._pipe.send(self._queue[0])
+                self._queue.popleft()
 
 
 def _ignore_interrupts() -> None:

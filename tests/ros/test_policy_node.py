@@ -130,3 +130,21 @@ def test_disabling_stops_the_vehicle_and_enabling_goes_on_afresh(camera):
     assert probe.call(SetBool, "policy/enable", SetBool.Request(data=True)).success
     assert len(camera.decisions) == count
     assert camera.show()["reset"] == 1.0
+
+
+def test_nothing_is_learnt_unless_it_is_asked_for(camera):
+    probe = camera.probe
+    camera.show(SMALL, step_ms=900)
+    before = [camera.show(SMALL)["curvature"] for _ in range(5)]
+    weights = Hashes.parse(camera.decisions[-1].header.frame_id).weights
+    person = probe.create_publisher(TwistStamped, "intervention", 10)
+    for _ in range(40):
+        person.publish(conversion.twist_stamped(4.0, 0.2, camera.stamp))
+        camera.show(SMALL)
+    answer = probe.call(Trigger, "policy/forget", Trigger.Request())
+    assert not answer.success
+    assert "adapt is false" in answer.message
+    assert probe.count_publishers("policy/updates") == 0
+    camera.show(SMALL, step_ms=900)
+    assert [camera.show(SMALL)["curvature"] for _ in range(5)] == before
+    assert Hashes.parse(camera.decisions[-1].header.frame_id).weights == weights
