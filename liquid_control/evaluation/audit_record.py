@@ -24,6 +24,8 @@ from liquid_control.policy.fingerprint import Hashes, text_hash
 __all__ = ["Facts", "Record", "Recorded", "read_record"]
 
 FORMAT = "liquid_control facts 1"
+_TOPICS = ("facts", "decision", "neurons", "attention", "updates")
+_COMMAND = "geometry_msgs/msg/TwistStamped"
 _BETWEEN = ("number", "elapsed", "reset")
 
 
@@ -59,8 +61,8 @@ class Recorded:
     Args:
         stamp: of the frame [ns].
         logged: when the recorder heard of it [ns].
-        names, values: all that the message says, float64: states before, "number", where the
-            policy learns "weights", "elapsed" [s], "reset", then the command's outputs.
+        names, values: all that the message says, float64: states before, "number",
+            "elapsed" [s], "reset", then the command's outputs.
         hashes: of what it was made of; None where the message does not name them.
         neurons: states and time constants [s] after it, float64; None where not recorded.
     """
@@ -79,7 +81,7 @@ class Recorded:
         return (
             self.names[: len(states)] == states
             and self.names[-len(outputs) :] == outputs
-            and between in (_BETWEEN, (*_BETWEEN[:1], "weights", *_BETWEEN[1:]))
+            and between == _BETWEEN
         )
 
     @property
@@ -159,8 +161,8 @@ def read_record(reader: BagReader, node: str = "") -> Record:
     """
     bag, node = reader.path, _node(reader, node)
     closed = all(file.suffix != ".mcap" or is_finished(file) for file in reader.files)
-    record = Record(bag, node, _facts(reader, node), closed=closed, damaged=reader.damaged)
-    _read(reader, node, record)
+    record = Record(bag, node, closed=closed, damaged=reader.damaged)
+    _read(reader, record)
     if not record.decisions:
         raise InputError(
             f"The bag {bag} has no decision on {node}/decision; record one with the topics of "
@@ -196,14 +198,51 @@ def _node(reader: BagReader, node: str) -> str:
     )
 
 
-def _facts(reader: BagReader, node: str) -> dict[str, Facts]:
-    found, trouble = {}, ""
-    for _, _, message in reader.messages([f"{node}/facts"]):
+def _read(reader: BagReader, record: Record) -> None:
+    """Fill a record in one pass, as a pass unpacks the whole bag."""
+    topics = {f"{record.node}/{name}": name for name in _TOPICS}
+    # Which of them the node sends its commands on is among the facts, which may come late.
+    sent = {name for name, (kind, _) in reader.topics.items() if kind == _COMMAND}
+    texts, commands, maps = [], defaultdict(list), defaultdict(list)
+    states: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
+    for topic, logged, message in reader.messages([*topics, *sent]):
+        stamp, kind = stamp_of(message), topics.get(topic, "")
+        if kind == "decision":
+            values = np.array(message.position, np.float64)
+            names = tuple(message.name)
+            names = names if len(names) == len(values) else ()
+            record.decisions.append(Recorded(stamp, logged, names, values, _hashes(message)))
+        elif kind == "neurons":
+            states[stamp, message.header.frame_id] = (message.position, message.velocity)
+        elif kind == "attention":
+            maps[stamp].append(image_hash(message))
+        elif kind == "facts":
+            texts.append(message.data)
+        elif kind == "updates":
+            try:
+                record.updates.append(updates.read(message))
+            except InputError as error:
+                record.damage.append(str(error))
+        else:
+            twist = message.twist
+            commands[topic, stamp].append((twist.linear.x, twist.angular.z))
+    record.facts, record.attention = _facts(reader, record.node, texts), dict(maps)
+    of_node = {facts.command for facts in record.facts.values()}
+    for (topic, stamp), told in commands.items():
+        if topic in of_node:
+            record.published.setdefault(stamp, []).extend(told)
+    for each in record.decisions:
+        each.neurons = states.pop((each.stamp, f"number={each.number:.0f}"), None)
+
+
+def _facts(reader: BagReader, node: str, texts: list[str]) -> dict[str, Facts]:
+    found, trouble = {}, "none was recorded"
+    for text in texts:
         try:
-            entries = json.loads(message.data)
+            entries = json.loads(text)
             if entries.pop("format") != FORMAT:
                 raise KeyError("format")
-            told = Facts(hash=text_hash(message.data), **entries)
+            told = Facts(hash=text_hash(text), **entries)
             for name in ("nominal_period", "max_gap"):
                 float(told.parameters[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -216,38 +255,6 @@ def _facts(reader: BagReader, node: str) -> dict[str, Facts]:
             "or another version recorded it."
         )
     return found
-
-
-def _read(reader: BagReader, node: str, record: Record) -> None:
-    decision, neurons = f"{node}/decision", f"{node}/neurons"
-    attention, learnt = f"{node}/attention", f"{node}/updates"
-    commands = {facts.command for facts in record.facts.values()}
-    published, maps = defaultdict(list), defaultdict(list)
-    states: dict[tuple[int, str], tuple[np.ndarray, np.ndarray]] = {}
-    for topic, logged, message in reader.messages(
-        [decision, neurons, attention, learnt, *commands]
-    ):
-        stamp = stamp_of(message)
-        if topic == decision:
-            values = np.array(message.position, np.float64)
-            names = tuple(message.name)
-            names = names if len(names) == len(values) else ()
-            record.decisions.append(Recorded(stamp, logged, names, values, _hashes(message)))
-        elif topic == neurons:
-            states[stamp, message.header.frame_id] = (message.position, message.velocity)
-        elif topic == attention:
-            maps[stamp].append(image_hash(message))
-        elif topic == learnt:
-            try:
-                record.updates.append(updates.read(message))
-            except InputError as error:
-                record.damage.append(str(error))
-        elif stamp >= 0:
-            twist = message.twist
-            published[stamp].append((twist.linear.x, twist.angular.z))
-    for each in record.decisions:
-        each.neurons = states.pop((each.stamp, f"number={each.number:.0f}"), None)
-    record.published, record.attention = dict(published), dict(maps)
 
 
 def _hashes(message: Any) -> Hashes | None:
