@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
@@ -23,6 +23,23 @@ def end_together(event: ProcessExited, context: LaunchContext) -> Shutdown | Non
     if context.is_shutdown:
         return None
     return Shutdown(reason=f"{event.process_name} has ended")
+
+
+def joystick_driver(value: dict[str, LaunchConfiguration]) -> list[Node]:
+    """ROS 2's own driver of a joystick, where it is installed; it publishes `joy`."""
+    try:
+        get_package_share_directory("joy")
+    except PackageNotFoundError:
+        return []
+    return [
+        Node(
+            package="joy",
+            executable="joy_node",
+            name="joy",
+            namespace=value["namespace"],
+            condition=IfCondition(value["teleop"]),
+        )
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -41,6 +58,7 @@ def generate_launch_description() -> LaunchDescription:
         "discovery": ("LOCALHOST", "LOCALHOST, or SUBNET to be seen by other machines"),
         "log_level": ("info", "debug, info, warn, error or fatal"),
         "autostart": ("true", "the policy configures and activates itself"),
+        "teleop": ("false", "a person may take the car with a joystick (package joy)"),
     }
     value = {name: LaunchConfiguration(name) for name in arguments}
     clock = {"use_sim_time": ParameterValue(value["use_sim_time"], value_type=bool)}
@@ -98,5 +116,13 @@ def generate_launch_description() -> LaunchDescription:
                 condition=IfCondition(value["record"]),
                 **shared,
             ),
+            Node(
+                executable="teleop",
+                name="teleop",
+                parameters=[value["params_file"], clock, {"input": "joystick"}],
+                condition=IfCondition(value["teleop"]),
+                **shared,
+            ),
+            *joystick_driver(value),
         ]
     )

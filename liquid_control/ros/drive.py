@@ -93,7 +93,7 @@ def nodes(
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
     # In lockstep the world waits for the machine, so a slow one is no reason to stop the car.
-    patient = [("timeout", 1.0), ("intervention_timeout", 1.0)] if mode == "lockstep" else []
+    patient = [("timeout", 1.0), ("intervention_timeout", 0.5)] if mode == "lockstep" else []
     safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [
         NodePlan("policy", [*common, "-p", f"model:={model}", "-r", "image:=camera/image_raw"]),

@@ -98,7 +98,7 @@ def test_every_argument_is_explained(ros2):
     assert shown.returncode == 0, shown.stderr
     for argument in ("model", "world", "seed", "params_file", "namespace", "use_sim_time"):
         assert f"'{argument}':" in shown.stdout
-    for argument in ("record", "discovery", "log_level", "autostart"):
+    for argument in ("record", "discovery", "log_level", "autostart", "teleop"):
         assert f"'{argument}':" in shown.stdout
     assert "no description" not in shown.stdout
 
