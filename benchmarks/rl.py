@@ -4,9 +4,11 @@
     python benchmarks/rl.py --json-file F     writes them as JSON, too
 
 All learn from 32 features a step, made in advance, of worlds whose episodes end at random, so that
-episodes start inside of a rollout. Every contender has 19 neurons of memory in its actor. They take
-turns, so that a change of the machine's speed meets all; quote the ratio of the medians. Beside
-the time on the clock stands the processor time of this process, which other programs disturb less.
+episodes start inside of a rollout. Every contender has 19 neurons of memory in its actor.
+sb3-contrib learns from whole rollouts, cut where episodes start; ours from sequences of 32 steps, but
+for one contender. They take turns, so that a change of the machine's speed meets all; quote the ratio
+of the medians. Beside the time on the clock stands the processor time of this process, which other
+programs disturb less.
 
 The second table runs the circuit of each contender over the batches of one update again, forward
 and backward: its share of the update. The third does whole rounds (rollout and update of five
@@ -114,7 +116,7 @@ def theirs(name: str, critic: bool, envs: int, **settings: Any) -> Contender:
 
 
 def ours(
-    name: str, circuit: Circuit, critic: Circuit | None, envs: int, **settings: Any
+    name: str, circuit: Circuit, critic: Circuit | None = None, *, envs: int, **settings: Any
 ) -> Contender:
     worlds = DummyVecEnv([lambda: Features(True)] * envs)
     keywords = {"circuit": circuit, "critic_circuit": critic}
@@ -287,10 +289,11 @@ def main(
     settings = {**settings_of(batch, rollout), "envs": envs}
     wiring = flagship_wiring(1)
     liquid = [
-        ours("LTC, 19 neurons, 253 synapses", LTC(wiring), None, **settings),
-        ours("CfC, 19 neurons, 253 synapses", CfC(wiring), None, **settings),
-        ours("our LSTM, 19 neurons", LSTM(FEATURES, NEURONS, 1), None, **settings),
+        ours("LTC, 19 neurons, 253 synapses", LTC(wiring), **settings),
+        ours("CfC, 19 neurons, 253 synapses", CfC(wiring), **settings),
+        ours("our LSTM, 19 neurons", LSTM(FEATURES, NEURONS, 1), **settings),
         ours("LTC, and a CfC in the critic", LTC(wiring), CfC(wiring), **settings),
+        ours("LTC, gradients through whole rollouts", LTC(wiring), length=rollout, **settings),
     ]
     contenders = [
         theirs("sb3-contrib, LSTMs in actor and critic", True, **settings),

@@ -39,11 +39,12 @@ def drawn(circuit, rows, time, seed, share):
     return inputs, state, elapsed, starts
 
 
+@pytest.mark.parametrize("rows", [5, 19])
 @pytest.mark.parametrize("name", CIRCUITS)
-def test_one_call_equals_stepping_through(name):
+def test_one_call_equals_stepping_through(name, rows):
     torch.manual_seed(0)
     circuit = CIRCUITS[name]()
-    arguments = drawn(circuit, rows=5, time=23, seed=1, share=0.15)
+    arguments = drawn(circuit, rows, time=23, seed=1, share=0.15)
     outputs, state = run_sequences(circuit, *arguments)
     expected, expected_state = stepped(circuit, *arguments)
     torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=0)
@@ -67,12 +68,13 @@ def test_any_pattern_of_episode_starts_gives_what_stepping_gives(rows, time, sha
     torch.testing.assert_close(state[1], expected_state[1], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("rows", [4, 19])
 @pytest.mark.parametrize("name", ["LTC", "CfC"])
-def test_gradients_are_those_of_stepping(name):
-    """Over more rows than one vector holds, by all that goes in."""
+def test_gradients_are_those_of_stepping(name, rows):
+    """With sequences that are cut, and with more than one vector holds; by all that goes in."""
     torch.manual_seed(0)
     circuit = CIRCUITS[name]()
-    inputs, (state,), elapsed, starts = drawn(circuit, rows=19, time=11, seed=2, share=0.2)
+    inputs, (state,), elapsed, starts = drawn(circuit, rows, time=11, seed=2, share=0.2)
     given = (inputs, state, elapsed, *circuit.parameters())
     for each in given:
         each.requires_grad_()
@@ -88,7 +90,7 @@ def test_gradients_are_those_of_stepping(name):
 def test_padding_leaves_the_state_where_the_sequence_ended(name):
     torch.manual_seed(0)
     circuit = CIRCUITS[name]()
-    inputs, state, elapsed, starts = drawn(circuit, rows=2, time=10, seed=3, share=0.2)
+    inputs, state, elapsed, starts = drawn(circuit, rows=9, time=10, seed=3, share=0.2)
     short = inputs[:, :6], state, elapsed[:, :6], starts[:, :6]
     inputs[:, 6:], elapsed[:, 6:], starts[:, 6:] = 0.0, 0.0, False
     _, padded = run_sequences(circuit, inputs, state, elapsed, starts)
@@ -99,7 +101,7 @@ def test_padding_leaves_the_state_where_the_sequence_ended(name):
 
 def test_nothing_of_an_episode_reaches_the_next_one():
     circuit = LTC(flagship_wiring(2))
-    inputs, state, elapsed, starts = drawn(circuit, rows=2, time=12, seed=4, share=0.0)
+    inputs, state, elapsed, starts = drawn(circuit, rows=9, time=12, seed=4, share=0.0)
     starts[:, 7] = True
     inputs.requires_grad_()
     outputs, _ = run_sequences(circuit, inputs, state, elapsed, starts)

@@ -12,6 +12,9 @@ __all__ = ["run_sequences"]
 
 Parts = tuple[Tensor, ...]
 
+# Compiled code takes 16 rows at a time: with fewer than half of them, pieces fit in side by side.
+FEW_ROWS = 8
+
 
 def run_sequences(
     circuit: Circuit | FeedForward,
@@ -23,9 +26,9 @@ def run_sequences(
     """Outputs of a circuit over sequences, its state zero again wherever an episode starts.
 
     Equal to stepping through them, in one call. The compiled code of LTC and CfC starts anew inside
-    of a sequence. For others sequences are cut where an episode starts, and the pieces are rows of
-    one batch. Shorter pieces are filled up with samples for which no time passes, so that the state
-    behind them is the state at their end (see `Circuit`).
+    of a sequence. For other circuits, and where sequences are few, they are cut where an episode
+    starts, and the pieces are rows of one batch. Shorter pieces are filled up with samples for
+    which no time passes, so that the state behind them is the state at their end (see `Circuit`).
 
     Args:
         circuit: any, also one without a state.
@@ -41,7 +44,7 @@ def run_sequences(
     if not circuit.state_sizes:
         return circuit(inputs, None, elapsed)[0], ()
     rows, time = starts.shape
-    if isinstance(circuit, LTC | CfC) and time > 1:
+    if isinstance(circuit, LTC | CfC) and rows >= FEW_ROWS and time > 1:
         found = circuit.episodes(inputs, _state(state), elapsed, starts)
         if found is not None:
             return found[0], _parts(found[1])
