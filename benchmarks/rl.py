@@ -5,10 +5,10 @@
 
 All learn from 32 features a step, made in advance, of worlds whose episodes end at random, so that
 episodes start inside of a rollout. Every contender has 19 neurons of memory in its actor.
-sb3-contrib learns from whole rollouts, cut where episodes start; ours from sequences of 32 steps, but
-for one contender. They take turns, so that a change of the machine's speed meets all; quote the ratio
-of the medians. Beside the time on the clock stands the processor time of this process, which other
-programs disturb less.
+sb3-contrib learns from whole rollouts, cut where episodes start; ours from sequences of 32 steps,
+but for one contender. They take turns, so that a change of the machine's speed meets all; quote the
+ratio of the medians. Beside the time on the clock stands the processor time of this process, which
+other programs disturb less.
 
 The second table runs the circuit of each contender over the batches of one update again, forward
 and backward: its share of the update. The third does whole rounds (rollout and update of five
