@@ -14,6 +14,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -214,5 +217,75 @@ def show(drives: list[Drive]) -> None:
                 )
 
 
+def latency(model: str = "driving_ncp", turns: int = 3, seconds: float = 20.0) -> None:
+    """Frame to command of the policy node, by turns without and with learning.
+
+    A person has the vehicle in hand all the time, so that it learns as much as it ever will.
+
+    Args:
+        model: name or folder of the model.
+        turns: of each kind.
+        seconds: of frames at 30 Hz in a turn, after the learner has started.
+    """
+    found: dict[bool, list[tuple[np.ndarray, int]]] = {False: [], True: []}
+    for _ in range(turns):
+        for learns in found:
+            found[learns].append(_latencies(model, learns, seconds))
+    print("            frames  updates  age p50  p99   inference p50  p99 [ms]")
+    for learns, parts in found.items():
+        rows = np.concatenate([values for values, _ in parts]) * 1e3
+        figures = [np.percentile(rows[:, k], q) for k in (0, 1) for q in (50, 99)]
+        updates = sum(count for _, count in parts)
+        name = "learning" if learns else "not"
+        print(f"{name:<12}{len(rows):5d}  {updates:7d}  " + "  ".join(f"{f:6.2f}" for f in figures))
+
+
+def _latencies(model: str, learns: bool, seconds: float) -> tuple[np.ndarray, int]:
+    """Age and inference (frames, 2) [s], and how many updates came into force meanwhile."""
+    import rclpy
+    from geometry_msgs.msg import TwistStamped
+    from sensor_msgs.msg import Image, JointState
+
+    from liquid_control.ros import conversion, processes
+    from liquid_control.ros.runtime import COMMAND, SENSOR
+
+    folder = Path(tempfile.mkdtemp())
+    environment = processes.environment(folder)
+    os.environ["ROS_DOMAIN_ID"] = environment["ROS_DOMAIN_ID"]
+    arguments = ["--ros-args", "-p", f"model:={model}", "-p", f"adapt:={str(learns).lower()}"]
+    arguments += ["-p", "adapt_tolerance:=1.0"]
+    child = processes.start(
+        "policy", "liquid_control.ros.policy_node", arguments, environment, folder
+    )
+    rclpy.init()
+    node = rclpy.create_node("latency")
+    rows: list[tuple[float, float]] = []
+    updates: list[JointState] = []
+    node.create_subscription(JointState, "policy/latency", lambda m: rows.append(m.position), 50)
+    node.create_subscription(JointState, "policy/updates", updates.append, 50)
+    camera = node.create_publisher(Image, "image", SENSOR)
+    person = node.create_publisher(TwistStamped, "intervention", COMMAND)
+    frames = np.random.default_rng(0).integers(0, 256, (30, 78, 200, 3), np.uint8)
+    begin = number = 0
+    steady = time.monotonic()
+    while not begin or number < begin + seconds * 30:
+        stamp = time.time_ns()
+        # It never gets what it wants: the sign changes every two seconds.
+        curvature = 0.03 if number // 60 % 2 else -0.03
+        person.publish(conversion.twist_stamped(5.0, 5.0 * curvature, stamp))
+        camera.publish(conversion.image(frames[number % 30], stamp, "camera"))
+        number += 1
+        while (left := steady + number / 30 - time.monotonic()) > 0:
+            rclpy.spin_once(node, timeout_sec=left)
+        if not begin and rows and (len(updates) > 1 or not learns):
+            begin = number
+            rows.clear()
+            updates.clear()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    processes.stop(child)
+    return np.array(rows), len(updates)
+
+
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"drive": drive})
+    tyro.extras.subcommand_cli_from_dict({"drive": drive, "latency": latency})
