@@ -76,6 +76,8 @@ class View:
             rows.insert(1, ("speed", f"{monitor.state['speed']:6.2f} m/s"))
             rows.insert(2, ("lane", _lane(monitor.state["lateral_error"])))
             rows.append(("left the road", f"{monitor.crashes} times"))
+        if monitor.driver:
+            rows.insert(1, ("driver", monitor.driver))
         if monitor.neurons:
             rows.append(("neurons", _bars(list(monitor.neurons.values()))))
         for name, text in rows:
@@ -102,6 +104,8 @@ def _line(monitor: Monitor) -> str:
         parts.append(f"speed {monitor.state['speed']:.1f} m/s")
         parts.append(f"lateral error {monitor.state['lateral_error']:+.2f} m")
         parts.append(f"left the road {monitor.crashes} times")
+    if monitor.driver in ("person", "emergency stop"):
+        parts.append(f"driver: {monitor.driver}")
     parts += [f"latency {middle:.1f} ms (p99 {late:.1f})", f"dropped {monitor.dropped}"]
     return "  ".join(parts)
 

@@ -26,6 +26,7 @@ class Monitor(Node):
     Attributes:
         decision, state, neurons, expert: last values by name.
         frames, crashes: decisions heard, and how often the car left the road.
+        driver: who drives, as the safety node says; empty before it has.
         dropped: frames that came while the policy was busy, as it last said (once a second).
         begin, now: stamps of the first decision with the car under way and of the last [s].
         ages: frame to command of the last frames [s].
@@ -37,6 +38,7 @@ class Monitor(Node):
         self.state: Mapping[str, float] = {}
         self.neurons: Mapping[str, float] = {}
         self.expert: Mapping[str, float] = {}
+        self.driver = ""
         self.frames = self.crashes = self.dropped = 0
         self.begin: float | None = None
         self.now = 0.0
@@ -48,6 +50,7 @@ class Monitor(Node):
             (JointState, "policy/latency", self._on_latency),
             (JointState, "simulator/state", self._on_state),
             (JointState, "expert/command", self._on_expert),
+            (JointState, "safety/state", self._on_safety),
             (DiagnosticArray, "/diagnostics", self._on_diagnostics),
         ):
             self.create_subscription(kind, topic, callback, 15)
@@ -93,6 +96,9 @@ class Monitor(Node):
 
     def _on_expert(self, message: JointState) -> None:
         self.expert = read_named_vector(message)
+
+    def _on_safety(self, message: JointState) -> None:
+        self.driver = message.header.frame_id
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
