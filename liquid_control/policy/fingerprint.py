@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from liquid_control.policy.policy import Policy
 __all__ = ["Hashes", "build_facts", "configuration_hash", "text_hash", "weights_hash"]
 
 _PACKAGES = ("torch", "numpy", "numba", "llvmlite", "opencv-python-headless")
+# What makes libraries take other instructions than the processor has.
+_LIMITS = ("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "NUMBA_CPU_NAME")
 # Rooms whose code a decision runs through.
 _ROOMS = ("attention", "camera", "circuits", "command.py", "perception", "policy")
 
@@ -114,6 +117,7 @@ def build_facts() -> dict[str, str]:
         "machine": platform.machine(),
         "processor": _processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "limits": " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if name in os.environ),
         "onednn": str(torch.backends.mkldnn.is_available()),
         "threads": str(torch.get_num_threads()),
         "kernels": "torch" if compiled("fused_lanes") is None else "numba",

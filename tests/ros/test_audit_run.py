@@ -1,0 +1,127 @@
+"""What real nodes record of a drive is equal to the bit when it is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from liquid_control.data import messages
+from liquid_control.data.bag import BagReader, BagWriter
+from liquid_control.evaluation.audit import audit_bag
+
+pytestmark = pytest.mark.ros
+
+Change = Callable[[str, int, bytes], bytes | None]
+
+
+def drive(model: Path, out: Path, *more: str) -> Path:
+    arguments = ["drive", "--model", str(model), "--out", str(out), "--no-report", *more]
+    done = subprocess.run(
+        [sys.executable, "-m", "liquid_control", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def run(driver_with_speed, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    return drive(driver_with_speed, out, "--seconds", "2", "--mode", "lockstep")
+
+
+def rewrite(bag: Path, target: Path, change: Change) -> Path:
+    """The bag again, each message as `change(topic, number of it, bytes)` gives it, or without."""
+    counts: Counter[str] = Counter()
+    with BagReader(bag) as reader, BagWriter(target) as writer:
+        for topic, kind, logged, cdr in reader.raw_messages():
+            changed = change(topic, counts[topic], cdr)
+            counts[topic] += 1
+            if changed is not None:
+                writer.write_raw(topic, kind, changed, logged)
+    return target
+
+
+def test_a_drive_is_equal_to_the_bit_when_it_is_made_again(run):
+    result = audit_bag(run / "bag", attention=True)
+    assert result.ok, result.sentence
+    assert result.findings.exact, result.build
+    assert "equal to the bit" in result.sentence
+    compared, count = result.findings.compared, len(result.record.decisions)
+    assert count > 50
+    # The camera is best effort: what the recorder missed is counted, and most is there.
+    assert compared["command"] == count - len(result.findings.unseen) > 0.8 * count
+    assert compared["state"] > 0.8 * count
+    assert compared["published"] > 0.8 * count
+    assert compared["attention"] > 0.5 * count
+    assert result.findings.removed == 0
+    facts = next(iter(result.record.facts.values()))
+    assert facts.build["threads"] == "1"
+    assert facts.parameters["speed"] == 8.33
+    assert {"autostart", "image_transport", "max_gap", "wheelbase"} <= facts.parameters.keys()
+
+
+def test_changes_of_a_real_record_are_found(run, tmp_path):
+    def flip(topic: str, number: int, cdr: bytes) -> bytes | None:
+        if (topic, number) == ("/policy/decision", 30):
+            return None
+        kind = {"/policy/decision": "JointState"}.get(topic)
+        if kind and number in (10, 20):
+            message = messages.deserialize(f"sensor_msgs/msg/{kind}", cdr)
+            message.position = message.position.copy()
+            message.position[-1 if number == 10 else 3] += 1e-6
+            return bytes(messages.serialize(message))
+        return cdr
+
+    result = audit_bag(rewrite(run / "bag", tmp_path / "bag", flip))
+    found = {(each.place, each.check) for each in result.findings.differences}
+    assert {(10, "record"), (20, "record"), (20, "chain"), (30, "sequence")} <= found
+    assert {place for place, _ in found} <= {10, 20, 21, 30}
+
+
+def test_a_pixel_of_a_real_frame_is_found(run, tmp_path):
+    seen = audit_bag(run / "bag")
+    wanted = seen.record.decisions[15].stamp
+
+    def flip(topic: str, number: int, cdr: bytes) -> bytes:
+        if topic != "/camera/image_raw":
+            return cdr
+        message = messages.deserialize("sensor_msgs/msg/Image", cdr)
+        if messages.stamp_of(message) != wanted:
+            return cdr
+        message.data = message.data.copy()
+        message.data[7] ^= 1
+        return bytes(messages.serialize(message))
+
+    result = audit_bag(rewrite(run / "bag", tmp_path / "bag", flip))
+    assert result.findings.first[0].place == 15
+    assert "camera image was changed" in result.findings.cause
+
+
+def test_a_drive_whose_recorder_died_is_audited_as_far_as_it_came(run, tmp_path):
+    shutil.copytree(run / "bag", tmp_path / "bag")
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    (file,) = (tmp_path / "bag").glob("*.mcap")
+    os.truncate(file, file.stat().st_size * 3 // 4)
+    result = audit_bag(tmp_path / "bag")
+    assert result.ok, result.sentence
+    assert not result.record.closed
+    whole = audit_bag(run / "bag")
+    assert 0 < len(result.record.decisions) < len(whole.record.decisions)
+
+
+def test_the_command_line_audits_a_run_folder(run):
+    command = [sys.executable, "-m", "liquid_control", "audit", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((run / "audit.json").read_text())["ok"]
