@@ -65,6 +65,13 @@ def test_the_weights_that_drove_best_are_kept_not_the_last_ones(small, tmp_path,
     assert all(torch.equal(best[name], value) for name, value in saved.state_dict().items())
 
 
+def test_of_weights_that_drive_alike_the_later_are_kept(small, tmp_path, monkeypatch):
+    scripted(monkeypatch, [0.9, 0.897, 0.894, 0.2])
+    recipe = small(closed_loop=replace(LOOP, every=3))
+    kept = fit(recipe, tmp_path / "model", work=tmp_path / "work")
+    assert kept.extra == {"step": 6, "score": 0.897}
+
+
 def test_a_training_that_has_stalled_ends_and_stays_ended(small, tmp_path, monkeypatch):
     scripted(monkeypatch, [0.5, 0.4, 0.3])
     recipe = small(epochs=4, checkpoint=2, closed_loop=replace(LOOP, every=2, patience=2))
