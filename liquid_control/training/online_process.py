@@ -1,8 +1,8 @@
 """`OnlineAdaptation` in a process of its own, so that learning never holds up a control loop.
 
 A thread would not do: it shares the interpreter's lock, for which inference asks some hundred times
-a frame. The process has the lowest priority and one thread, takes samples through a pipe, and sends
-back an `Update` whenever it has learnt. It ends with the pipe, so with the process that started it.
+a frame. The process has one thread and low priority, takes samples through a pipe, and sends back
+an `Update` whenever it has learnt. It ends with the pipe, so with the process that started it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from dataclasses import asdict
 from multiprocessing import Pipe
@@ -53,6 +54,10 @@ class LearnerProcess:
             preexec_fn=_ignore_interrupts,
         )
         theirs.close()
+        self._received: deque[tuple[int, Update]] = deque()
+        # Half a message may come from a process of low priority; the rest is waited for elsewhere.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self._waiting: list[Sample] = []
         self._queue: deque[tuple[int, list[Sample]]] = deque()
         self._epoch = 0
@@ -82,17 +87,17 @@ class LearnerProcess:
         """Updates that came since the last call."""
         found = []
         self._flush()
-        with contextlib.suppress(EOFError, OSError):
-            while self._pipe.poll():
-                epoch, update = self._pipe.recv()
-                # What was learnt before `forget` is to be forgotten, too.
-                if epoch == self._epoch:
-                    found.append(update)
+        while self._received:
+            epoch, update = self._received.popleft()
+            # What was learnt before `forget` is to be forgotten, too.
+            if epoch == self._epoch:
+                found.append(update)
         return found
 
-    def wait(self, seconds: float) -> bool:
-        """Until an update comes, or the process ends, at most so long [s]; whether either did."""
-        return self._pipe.poll(seconds)
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._received.append(self._pipe.recv())
 
     def forget(self) -> None:
         """Back to the shipped weights; updates that are under way are dropped."""
@@ -104,12 +109,11 @@ class LearnerProcess:
 
     def close(self) -> None:
         """End the process."""
+        # It keeps nothing that could be lost.
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
         self._pipe.close()
-        try:
-            self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def _flush(self) -> None:
         """Send what can be sent at once."""
