@@ -1,0 +1,83 @@
+"""What a policy scores on CarRacing and, without training on them, on its zero-shot variants.
+
+    python benchmarks/car_racing_policy.py carracing_ncp            evaluates, then prints the table
+    python benchmarks/car_racing_policy.py carracing_ncp --json-file F    also writes it
+
+Each condition is one `liquid-control evaluate`; run it again to go on after an interruption. The
+scores of AttentionAgent are those of Tang, Nguyen and Ha, "Neuroevolution of Self-Interpretable
+Agents" (GECCO 2020), on CarRacing-v0, but for domain_randomize, which is its weights' on v3.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import tyro
+
+from liquid_control.evaluation.evaluate import evaluate
+from liquid_control.files import replace_file
+
+WORLD = "liquid_control/CarRacing-v0"
+# Condition: option of the world, score of AttentionAgent.
+CONDITIONS = {
+    "plain": ((), "914 ± 15"),
+    "color": (("variant=color",), "866"),
+    "color3": (("variant=color3",), "673"),
+    "bar": (("variant=bar",), "900"),
+    "blob": (("variant=blob",), "898"),
+    "noise": (("variant=noise",), "-58"),
+    "domain_randomize": (("domain_randomize=true",), "390 ± 449"),
+}
+
+
+def main(
+    model: str,
+    /,
+    plain: int = 100,
+    episodes: int = 25,
+    seed: int = 1000,
+    workers: int = 1,
+    output: Path | None = None,
+    json_file: Path | None = None,
+) -> None:
+    """Evaluate in every condition and print the scores.
+
+    Args:
+        model: name of a shipped model or folder of a trained one.
+        plain: laps on the plain world.
+        episodes: laps in each other condition.
+        seed: of the first lap.
+        workers: processes.
+        output: folder for the runs; runs/car_racing-<model> by default.
+        json_file: also write the figures and the score of every lap here.
+    """
+    output = output or Path("runs") / f"car_racing-{Path(model).name}"
+    found = {}
+    for name, (option, _) in CONDITIONS.items():
+        count = episodes if option else plain
+        evaluate(model, WORLD, count, seed, workers=workers, output=output / name, option=option)
+        results = json.loads((output / name / "results.json").read_text())
+        reward, finished = results["figures"]["reward"], results["figures"]["success"]
+        found[name] = {
+            "episodes": count,
+            "seed": seed,
+            "weights_sha256": results["weights_sha256"],
+            "mean": round(reward["mean"], 1),
+            "interval": [round(end, 1) for end in reward["interval"]],
+            "finished": round(finished["mean"], 3),
+        }
+    print("| condition | laps | mean score | 95 % interval | laps finished | AttentionAgent |")
+    print("|---|---|---|---|---|---|")
+    for name, row in found.items():
+        low, high = row["interval"]
+        print(
+            f"| {name} | {row['episodes']} | {row['mean']} | {low} to {high} | "
+            f"{row['finished']:.0%} | {CONDITIONS[name][1]} |"
+        )
+    if json_file:
+        replace_file(json_file, json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
