@@ -1,5 +1,9 @@
-"""Small recordings to train on, made once a session."""
+"""Small recordings to train on, made once a session.
 
+Makes `post_world` importable by name, here and in the processes that drive in it.
+"""
+
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +16,8 @@ from liquid_control.data.bag import BagWriter
 from liquid_control.data.messages import named_vector, png_image
 from liquid_control.rollout.record import record
 from liquid_control.training.recipe import Recipe
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture
