@@ -360,17 +360,17 @@ class _Checker:
 def _motion(
     outputs: Sequence[str], command: np.ndarray, parameters: Mapping[str, Any]
 ) -> tuple[float, float] | None:
-    """(speed [m/s], yaw rate [rad/s]) that a command asks of a vehicle; None for other robots."""
-    values = dict(zip(outputs, map(float, command), strict=True))
-    speed = values.get("speed", parameters.get("speed"))
-    if "curvature" in values:
-        curvature = values["curvature"]
-    elif "steering" in values:
-        angle = values["steering"] * parameters["max_wheel_angle"]
-        curvature = curvature_from_wheel_angle(angle, parameters["wheelbase"])
-    else:
+    """(speed [m/s], yaw rate [rad/s]) that a command asks of a car; None for other robots."""
+    values = {**parameters, **dict(zip(outputs, map(float, command), strict=True))}
+    try:
+        if "curvature" in outputs:
+            curvature = values["curvature"]
+        else:
+            angle = values["steering"] * values["max_wheel_angle"]
+            curvature = curvature_from_wheel_angle(angle, values["wheelbase"])
+        return values["speed"], yaw_rate(curvature, values["speed"])
+    except KeyError:
         return None
-    return speed, yaw_rate(curvature, speed)
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

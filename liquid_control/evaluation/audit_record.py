@@ -26,6 +26,7 @@ __all__ = ["Facts", "Record", "Recorded", "read_record"]
 FORMAT = "liquid_control facts 1"
 _TOPICS = ("facts", "decision", "neurons", "attention", "updates")
 _COMMAND = "geometry_msgs/msg/TwistStamped"
+_NUMBERS = {"nominal_period", "max_gap", "speed", "wheelbase", "max_wheel_angle"}
 _BETWEEN = ("number", "elapsed", "reset")
 
 
@@ -242,9 +243,7 @@ def _facts(reader: BagReader, node: str, texts: list[str]) -> dict[str, Facts]:
             entries = json.loads(text)
             if entries.pop("format") != FORMAT:
                 raise KeyError("format")
-            told = Facts(hash=text_hash(text), **entries)
-            for name in ("nominal_period", "max_gap"):
-                float(told.parameters[name])
+            told = _checked(Facts(hash=text_hash(text), **entries))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             trouble = f"{type(error).__name__}: {error}"
             continue
@@ -255,6 +254,21 @@ def _facts(reader: BagReader, node: str, texts: list[str]) -> dict[str, Facts]:
             "or another version recorded it."
         )
     return found
+
+
+def _checked(facts: Facts) -> Facts:
+    """The same facts; KeyError or TypeError where they are of other kinds."""
+    texts = (facts.node, facts.model, facts.weights, facts.configuration, facts.image)
+    if not all(isinstance(text, str) for text in (*texts, facts.command)):
+        raise TypeError("names and hashes are texts")
+    if not isinstance(facts.parameters, dict) or not isinstance(facts.build, dict):
+        raise TypeError("parameters and build are objects")
+    if not {"nominal_period", "max_gap"} <= facts.parameters.keys():
+        raise KeyError("nominal_period or max_gap")
+    for name in _NUMBERS & facts.parameters.keys():
+        if not isinstance(facts.parameters[name], int | float):
+            raise TypeError(f"the parameter {name} is a number")
+    return facts
 
 
 def _hashes(message: Any) -> Hashes | None:
