@@ -8,6 +8,7 @@ from liquid_control.camera.light import gamma, shadow_band
 from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
 from liquid_control.camera.setup import CameraSetup
+from liquid_control.camera.shake import shaken
 from liquid_control.camera.viewpoint import Viewpoint
 from liquid_control.camera.weather import LensDrops, Precipitation, glare
 
@@ -31,4 +32,5 @@ __all__ = [
     "other_colours",
     "recolour",
     "shadow_band",
+    "shaken",
 ]

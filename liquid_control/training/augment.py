@@ -18,6 +18,7 @@ from liquid_control.camera import (
     other_colours,
     recolour,
     shadow_band,
+    shaken,
 )
 from liquid_control.training.recipe import Augmentation, Recipe
 
@@ -74,8 +75,11 @@ class Augmenter:
     def _varied(
         self, frames: np.ndarray, rng: np.random.Generator, epoch: int, item: int
     ) -> np.ndarray:
-        """Frames in another light, in other colours, partly covered and noisy."""
+        """Frames shaken, in another light, in other colours, partly covered and noisy."""
         settings = self.settings
+        if settings.shake and rng.random() < 0.5:
+            roll, zoom, down = settings.shake * rng.uniform(-1, 1, 3)
+            frames = shaken(frames, roll, 1 + zoom, down)
         if settings.season:
             hue, saturation, warmth = settings.season * rng.uniform(-1, 1, 3)
             frames = recolour(frames, hue, 1 + saturation, warmth)

@@ -60,6 +60,8 @@ class Augmentation:
         season: colours of other seasons: hue turned by up to this angle [rad], saturation between
             1 - season and 1 + season, white balance up to this, 0 to 1.
         colours: probability of a window in which every colour is another one at random.
+        shake: the picture is zoomed by 1 - shake to 1 + shake, moved up or down by up to this share
+            of its height and rolled by up to this angle [rad]; labels stay.
         cut_out: share of the frame's sides that a grey rectangle covers at most, 0 to 1.
         panel: share of the frame, at the bottom, that nothing but a mirror, a shift and a turn
             varies: instruments, which look the same in every light.
@@ -77,6 +79,7 @@ class Augmentation:
     mirror: float = 0.0
     season: float = 0.0
     colours: float = 0.0
+    shake: float = 0.0
     cut_out: float = 0.0
     panel: float = 0.0
     shift: float = 0.0
@@ -338,7 +341,7 @@ def check(recipe: Recipe, where: str) -> Recipe:
 
 def _check_augmentation(recipe: Recipe, need) -> None:
     varied = recipe.augmentation
-    for name in ("shadow", "mirror", "season", "colours", "cut_out", "panel"):
+    for name in ("shadow", "mirror", "season", "colours", "shake", "cut_out", "panel"):
         value = getattr(varied, name)
         need(0 <= value <= 1, f"augmentation: {name} from 0 to 1", value)
     for name in ("noise", "gamma", "shift", "yaw"):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from liquid_control.camera import Viewpoint, cut_out, intrinsics, other_colours, recolour
+from liquid_control.camera import Viewpoint, cut_out, intrinsics, other_colours, recolour, shaken
 from liquid_control.rollout import make_world
 from liquid_control.training.augment import Augmenter
 from liquid_control.training.recipe import Augmentation, Recipe
@@ -17,6 +17,7 @@ FULL = Augmentation(
     mirror=0.5,
     season=0.4,
     colours=0.5,
+    shake=0.1,
     cut_out=0.5,
     shift=0.5,
     yaw=0.1,
@@ -56,6 +57,26 @@ def test_what_is_drawn_depends_on_seed_epoch_and_window_alone(frames):
     assert np.array_equal(first[1], second[1])
     others = [varied(FULL, frames, labels, epoch=1), varied(FULL, frames, labels, group=1)]
     assert not any(np.array_equal(first[0], other[0]) for other in others)
+
+
+def test_a_shaken_camera_moves_the_picture_of_a_window_alike_and_leaves_the_command():
+    frames = np.zeros((2, 60, 90, 3), np.uint8)
+    frames[:, 20:24, 40:44] = 255
+    assert np.array_equal(shaken(frames, 0.0, 1.0, 0.0), frames)
+    lower = shaken(frames, 0.0, 1.0, 0.25)
+    assert np.array_equal(lower[:, 15:], frames[:, :45])
+    bright = np.argwhere(shaken(frames, 0.3, 1.0, 0.0)[0, :, :, 0] > 128).mean(0)
+    # Left of the middle turns up and right.
+    assert bright[0] < 21.5
+    assert bright[1] > 41.5
+    labels = np.array([[0.02], [0.03]], np.float32)
+    moved = 0
+    for group in range(12):
+        seen, said = varied(Augmentation(shake=0.1), frames, labels, group=group)
+        assert np.array_equal(seen[0], seen[1])
+        assert np.array_equal(said, labels)
+        moved += not np.array_equal(seen, frames)
+    assert 2 <= moved <= 10
 
 
 def test_other_colours_keep_shapes_alone():
