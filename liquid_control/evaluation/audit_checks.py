@@ -36,7 +36,7 @@ CHECKS = {
 # Largest differences where build or machine are others: commands and states as shares of the
 # largest magnitude (limits; 1), time constants relative, maps in levels of 255. What was measured
 # is in docs/audit.md.
-TOLERANCES = {"command": 1e-4, "state": 1e-4, "time constants": 1e-3, "attention": 2.0}
+TOLERANCES = {"command": 1e-5, "state": 1e-5, "time constants": 1e-5, "attention": 2.0}
 
 
 @dataclass(frozen=True)

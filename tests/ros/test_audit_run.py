@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from geometry_msgs.msg import TwistStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import JointState
 
 from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
 from liquid_control.evaluation.audit import audit_bag
+from liquid_control.ros import conversion
+from liquid_control.ros.runtime import COMMAND
 
-pytestmark = pytest.mark.ros
+# A drive loads PyTorch and a world in processes of their own, which takes long on a busy machine.
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(280)]
+
+LATE = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 Change = Callable[[str, int, bytes], bytes | None]
 
@@ -28,7 +38,7 @@ def drive(model: Path, out: Path, *more: str) -> Path:
         [sys.executable, "-m", "liquid_control", *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return Path(done.stdout.strip().splitlines()[-1])
@@ -125,3 +135,41 @@ def test_the_command_line_audits_a_run_folder(run):
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads((run / "audit.json").read_text())["ok"]
+
+
+@pytest.mark.slow
+def test_a_policy_that_learns_while_it_drives_is_audited(
+    probe, start, end, camera_of, model, tmp_path
+):
+    """Weights change between two frames; each decision is made again with those in force."""
+    bag, rng = tmp_path / "bag", np.random.default_rng(3)
+    topics = ["image", *(f"policy/{name}" for name in ("facts", "decision", "neurons", "updates"))]
+    recorder = start("recorder", "-p", f"bag:={bag}", "-p", f"topics:=[{', '.join(topics)}]")
+    options = ["adapt:=true", "adapt_every:=12", "adapt_tolerance:=1.0", "adapt_anchor:=0.0"]
+    policy = start(
+        "policy", "-p", f"model:={model}", *(x for option in options for x in ("-p", option))
+    )
+    probe.wait(lambda: probe.count_publishers("policy/decision"), 90.0)
+    camera = camera_of(probe)
+    said = probe.listen(JointState, "policy/updates", LATE)
+    probe.wait(lambda: probe.count_subscribers("policy/decision") > 1)
+    person = probe.out(TwistStamped, "intervention", COMMAND)
+    frames = rng.integers(0, 256, (20, 78, 200, 3), np.uint8)
+
+    def learnt() -> bool:
+        frame = frames[len(camera.decisions) % len(frames)]
+        person.publish(conversion.twist_stamped(4.0, 0.08, camera.stamp + 30_000_000))
+        camera.show(frame)
+        return len(said) > 3
+
+    probe.wait(learnt, 90.0)
+    for frame in frames:
+        camera.show(frame)
+    assert [end(child, signal.SIGINT) for child in (policy, recorder)] == [0, 0]
+
+    result = audit_bag(bag)
+    assert result.ok, result.sentence
+    assert result.findings.exact
+    named = {each.hashes.weights for each in result.record.decisions}
+    assert len(named) >= 3
+    assert result.findings.compared["command"] > 0.8 * len(result.record.decisions)
