@@ -23,7 +23,7 @@ from liquid_control.policy import Policy
 
 FRAMES = 12
 IMAGE, DECISION, NEURONS = "/camera/image_raw", "/policy/decision", "/policy/neurons"
-FACTS = "/policy/facts"
+COMMAND, FACTS = "/cmd_vel", "/policy/facts"
 
 
 def test_frames_that_the_recorder_missed_are_counted_and_nothing_else_suffers(
@@ -65,6 +65,18 @@ def test_a_record_may_begin_late_and_frames_may_go_undecided(records, sent, tmp_
 def test_a_frame_that_was_sent_twice_is_no_difference(records, sent, tmp_path):
     place = records.nth(sent, IMAGE, 4)
     assert audit_bag(records.write(tmp_path / "bag", sent[: place + 1] + sent[place:])).ok
+
+
+def test_a_stop_with_the_stamp_of_a_frame_is_no_difference_and_a_command_of_zero_is(
+    records, sent, tmp_path
+):
+    stop = messages.twist_stamped(0.0, 0.0, records.stamp(11))
+    halted = [*sent, records.Sent(COMMAND, stop, records.stamp(11) + 9)]
+    assert audit_bag(records.write(tmp_path / "bag", halted)).ok
+    place = records.nth(sent, COMMAND, 11)
+    without_command = [*halted[:place], *halted[place + 1 :]]
+    result = audit_bag(records.write(tmp_path / "bag", without_command))
+    assert {each.check for each in result.findings.first} == {"published"}
 
 
 def test_a_bag_that_is_cut_off_is_audited_as_far_as_it_goes(records, sent, tmp_path):
