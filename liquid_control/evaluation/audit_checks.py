@@ -309,7 +309,6 @@ class _Checker:
         if None in motions:
             return
         fits = [any(_same(np.array(one), np.array(each)) for each in motions) for one in told]
-        stops = [one == (0.0, 0.0) for one in told]
         # A stop beside it is no answer to a frame: on a simulated clock its stamp may be a frame's.
         self._equal(
             "published",
