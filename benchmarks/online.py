@@ -2,6 +2,7 @@
 
 python benchmarks/online.py drive      interventions a minute, with and without
 python benchmarks/online.py latency    frame to command of the policy node, with and without
+python benchmarks/online.py cost       processor time that it adds to the node's process
 
 `drive`: `driving_ncp` has learnt with a camera that looks straight ahead; here it is turned. A
 scripted person, the world's expert, takes the wheel when the car is more than 0.5 m off the middle
@@ -17,6 +18,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,12 +30,13 @@ from tqdm import tqdm
 
 import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control import models
-from liquid_control.circuits.flat import put
+from liquid_control.circuits.flat import flat, put
 from liquid_control.files import replace_file
 from liquid_control.policy import Driver, Policy
 from liquid_control.rollout import PolicyPilot, run_episode
-from liquid_control.training.online import OnlineAdaptation, Sample
+from liquid_control.training.online import OnlineAdaptation, Sample, Update
 from liquid_control.training.online_settings import Settings
+from liquid_control.training.trust_region import TrustRegion
 
 # The conditions of config/rl_camera_askew.yaml.
 ROAD = {
@@ -287,5 +290,52 @@ def _latencies(model: str, learns: bool, seconds: float) -> tuple[np.ndarray, in
     return np.array(rows), len(updates)
 
 
+def cost(model: str = "driving_ncp", frames: int = 200) -> None:
+    """Processor time in the node's own thread, which hardly depends on what else runs.
+
+    Args:
+        model: name or folder of the model.
+        frames: decided on.
+    """
+    import rclpy
+    from rclpy.lifecycle import LifecycleNode
+
+    from liquid_control.ros.adaptation import Adaptation
+    from liquid_control.ros.vehicle import Vehicle
+
+    torch.set_num_threads(1)
+    rclpy.init()
+    folder, vehicle = models.find(model), Vehicle(5.0, 2.7, 0.4)
+    driver = Driver(Policy.load(folder))
+    node = LifecycleNode("cost")
+    adaptation = Adaptation(node, folder, driver, vehicle, DEFAULTS, driver.refresh)
+    frame = np.random.default_rng(0).integers(0, 256, (78, 200, 3), np.uint8)
+    spent: dict[str, list[float]] = {"decision": [], "learning": [], "new weights": []}
+
+    def timed(name: str, work: Callable, *arguments: object) -> object:
+        before = time.thread_time()
+        result = work(*arguments)
+        spent[name].append(time.thread_time() - before)
+        return result
+
+    region = TrustRegion(driver.policy.circuit, DEFAULTS.radius)
+    rng = np.random.default_rng(0)
+    for number in range(frames):
+        decision = timed("decision", driver.step, frame, 1 / 30)
+        timed("learning", adaptation.follow, decision, number)
+        if number % 10 == 9:
+            before = flat(driver.policy.circuit)
+            step = torch.from_numpy(rng.normal(0, 1e-3, len(before)).astype(np.float32))
+            after = region.project(before + step)
+            figures = (0.2, 0.1, 0.0, 0.0, region.distance(after))
+            update = Update(number, True, before.numpy(), after.numpy(), *figures)
+            timed("new weights", adaptation._take, update)
+    adaptation.destroy()
+    rclpy.try_shutdown()
+    for name, values in spent.items():
+        middle, late = np.percentile(np.array(values[1:]) * 1e3, [50, 99])
+        print(f"{name:<12} {middle:.2f} ms median, {late:.2f} ms p99")
+
+
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"drive": drive, "latency": latency})
+    tyro.extras.subcommand_cli_from_dict({"drive": drive, "latency": latency, "cost": cost})
