@@ -130,42 +130,6 @@ def both(probe, heard, condition, policy=3.0, person=1.5):
     probe.wait(look)
 
 
-def test_a_person_has_the_vehicle_until_they_let_go(probe, start):
-    start("safety")
-    heard = probe.listen(TwistStamped, "cmd_vel_safe")
-    beats = probe.listen(JointState, "safety/state")
-    both(probe, heard, lambda speed: speed == 3.0, person=None)
-    assert beats[-1].header.frame_id == "policy"
-    both(probe, heard, lambda speed: speed == 1.5)
-    assert beats[-1].header.frame_id == "person"
-    both(probe, heard, lambda speed: speed == 3.0, person=None)
-    probe.wait(lambda: beats[-1].header.frame_id == "policy")
-
-
-@pytest.mark.parametrize("quality", [LATCHED, SENSOR], ids=["latched", "sensor"])
-def test_an_emergency_stop_by_topic_holds_until_the_service_releases_it(probe, start, quality):
-    start("safety")
-    heard = probe.listen(TwistStamped, "cmd_vel_safe")
-    beats = probe.listen(JointState, "safety/state")
-    stopped = probe.listen(Bool, "safety/emergency_stopped", LATCHED)
-    both(probe, heard, lambda speed: speed == 3.0, person=None)
-    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=True))
-    both(probe, heard, lambda speed: speed == 0.0)
-    assert stopped[-1].data
-    count = len(heard)
-    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=False))
-    both(probe, heard, lambda _: len(heard) > count + 25)
-    assert all(message.twist.linear.x == 0.0 for message in heard[count:])
-    assert beats[-1].header.frame_id == "emergency stop"
-
-    def released() -> bool:
-        return probe.call(Trigger, "safety/release", Trigger.Request()).success
-
-    probe.wait(released)
-    both(probe, heard, lambda speed: speed == 3.0, person=None)
-    assert not stopped[-1].data
-
-
 def test_an_emergency_stop_by_service_is_said_and_outlasts_a_release_in_motion(probe, start):
     start("safety", "-p", "emergency_deceleration:=0.5")
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
@@ -187,8 +151,53 @@ def test_a_button_pressed_before_the_node_started_stops_the_vehicle(probe, start
     probe.wait(lambda: beats and beats[-1].header.frame_id == "emergency stop")
 
 
-def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, start):
-    start("safety")
+# Below, all share one node: a second one would answer for it.
+
+
+@pytest.fixture(scope="module")
+def safety(start_shared):
+    """One node for the tests that leave it as they found it."""
+    return start_shared("safety")
+
+
+def test_a_person_has_the_vehicle_until_they_let_go(probe, safety):
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    assert beats[-1].header.frame_id == "policy"
+    both(probe, heard, lambda speed: speed == 1.5)
+    assert beats[-1].header.frame_id == "person"
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    probe.wait(lambda: beats[-1].header.frame_id == "policy")
+    stamps = [nanoseconds(beat.header.stamp) * 1e-9 for beat in beats]
+    # 20 Hz on a quiet machine; at least 10 are promised.
+    assert np.median(np.diff(stamps)) < 0.1
+
+
+@pytest.mark.parametrize("quality", [LATCHED, SENSOR], ids=["latched", "sensor"])
+def test_an_emergency_stop_by_topic_holds_until_the_service_releases_it(probe, safety, quality):
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    stopped = probe.listen(Bool, "safety/emergency_stopped", LATCHED)
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=True))
+    both(probe, heard, lambda speed: speed == 0.0)
+    assert stopped[-1].data
+    count = len(heard)
+    probe.out(Bool, "emergency_stop", quality).publish(Bool(data=False))
+    both(probe, heard, lambda _: len(heard) > count + 25)
+    assert all(message.twist.linear.x == 0.0 for message in heard[count:])
+    assert beats[-1].header.frame_id == "emergency stop"
+
+    def released() -> bool:
+        return probe.call(Trigger, "safety/release", Trigger.Request()).success
+
+    probe.wait(released)
+    both(probe, heard, lambda speed: speed == 3.0, person=None)
+    assert not stopped[-1].data
+
+
+def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, safety):
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
     beats = probe.listen(JointState, "safety/state")
     health = probe.listen(DiagnosticArray, "/diagnostics")
@@ -209,10 +218,11 @@ def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, start)
     assert max(message.twist.linear.x for message in heard) <= 3.0
 
 
-def test_odometry_that_makes_no_sense_moves_nothing(probe, start):
-    start("safety")
+def test_odometry_that_makes_no_sense_moves_nothing(probe, safety):
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
     out = probe.out(Odometry, "odom", SENSOR)
+    probe.wait(lambda: heard and heard[-1].twist.linear.x == 0.0)
+    heard.clear()
 
     def command() -> bool:
         for speed in (math.nan, math.inf):
@@ -222,11 +232,3 @@ def test_odometry_that_makes_no_sense_moves_nothing(probe, start):
 
     probe.wait(command)
     assert all(0.0 <= message.twist.linear.x <= 1.0 for message in heard)
-
-
-def test_the_heartbeat_beats_ten_times_a_second_and_more(probe, start):
-    start("safety")
-    beats = probe.listen(JointState, "safety/state")
-    probe.wait(lambda: len(beats) > 30)
-    stamps = [nanoseconds(beat.header.stamp) * 1e-9 for beat in beats]
-    assert np.median(np.diff(stamps)) < 0.1
