@@ -2,6 +2,7 @@
 
     python benchmarks/car_racing_policy.py carracing_ncp            evaluates, then prints the table
     python benchmarks/car_racing_policy.py carracing_ncp --json-file F    also writes it
+    python benchmarks/car_racing_policy.py carracing_ncp --picture F.png  draws saliency instead
 
 Each condition is one `liquid-control evaluate`; run it again to go on after an interruption. The
 scores of AttentionAgent are those of Tang, Nguyen and Ha, "Neuroevolution of Self-Interpretable
@@ -13,10 +14,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import tyro
 
+from liquid_control import models
+from liquid_control.attention.overlay import overlay
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.files import replace_file
+from liquid_control.policy import Driver, Policy
+from liquid_control.rollout import make_world, parse_options
 
 WORLD = "liquid_control/CarRacing-v0"
 # Condition: option of the world, score of AttentionAgent.
@@ -31,6 +38,34 @@ CONDITIONS = {
 }
 
 
+def draw(model: str, file: Path, seed: int = 2, steps: int = 105, side: int = 192) -> None:
+    """A frame in every condition, and what the head looks at in it."""
+    policy = Policy.load(models.find(model))
+    env = make_world(WORLD)
+    columns = []
+    for name, (option, _) in CONDITIONS.items():
+        driver = Driver(policy)
+        frame, _ = env.reset(seed=seed, options=parse_options(option))
+        for _ in range(steps):
+            driver.step(frame, 0.02)
+            frame = env.step(env.unwrapped.expert_action())[0]
+        driver.step(frame, 0.02)
+        seen = policy.camera.apply(frame)
+        pictures = [
+            cv2.resize(picture, (side, side), interpolation=cv2.INTER_NEAREST)
+            for picture in (seen, overlay(seen, driver.attention()))
+        ]
+        column = cv2.copyMakeBorder(
+            np.vstack(pictures), 24, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255)
+        )
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        columns.append(cv2.putText(column, name, (6, 17), font, 0.5, (0, 0, 0), 1, cv2.LINE_AA))
+    env.close()
+    done, content = cv2.imencode(".png", np.hstack(columns)[..., ::-1])
+    assert done
+    replace_file(file, content.tobytes())
+
+
 def main(
     model: str,
     /,
@@ -40,6 +75,7 @@ def main(
     workers: int = 1,
     output: Path | None = None,
     json_file: Path | None = None,
+    picture: Path | None = None,
 ) -> None:
     """Evaluate in every condition and print the scores.
 
@@ -50,8 +86,12 @@ def main(
         seed: of the first lap.
         workers: processes.
         output: folder for the runs; runs/car_racing-<model> by default.
-        json_file: also write the figures and the score of every lap here.
+        json_file: also write the figures here.
+        picture: instead, draw frames and saliency in every condition into this PNG file.
     """
+    if picture:
+        draw(model, picture)
+        return
     output = output or Path("runs") / f"car_racing-{Path(model).name}"
     found = {}
     for name, (option, _) in CONDITIONS.items():
