@@ -2,6 +2,7 @@
 
 python benchmarks/drone_policy.py fly drone_ncp runs/drone_ncp          every condition
 python benchmarks/drone_policy.py table runs/drone_ncp                  the model card's table
+python benchmarks/drone_policy.py still drone_ncp saliency.png          what it looks at, on the way
 liquid-control compare runs/drone_ncp runs/drone_ncp_rl                 two policies, seed by seed
 """
 
@@ -10,11 +11,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import tyro
+from PIL import Image
 
+from liquid_control import models
+from liquid_control.attention.overlay import overlay
 from liquid_control.evaluation.episodes import TABLE, read_episodes
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
+from liquid_control.policy import Driver, Policy
+from liquid_control.rollout import make_world, parse_options
 
 # drone_ncp has seen the forest in summer and autumn, targets 8 to 12 m away (config/drone.yaml).
 # Where no season is given, the seed decides among all four.
@@ -84,5 +92,45 @@ def table(folder: tyro.conf.Positional[Path]) -> None:
     print(json.dumps({name: seeds for name, seeds in failed.items() if seeds}))
 
 
+def still(
+    model: tyro.conf.Positional[str], picture: tyro.conf.Positional[Path], seed: int = 1000
+) -> None:
+    """Draw what a model sees and what its vision head answers to (VisualBackProp): a row for each
+    condition, and pairs of pictures at the start, on the way and near the target.
+
+    Args:
+        model: name or folder.
+        picture: PNG to write.
+        seed: of the flights.
+    """
+    policy = Policy.load(models.find(model))
+    driver, env, rows = Driver(policy), make_world("liquid_control/Drone-v0"), []
+    for label, options in CONDITIONS.values():
+        frame, info = env.reset(seed=seed, options=parse_options(options))
+        driver.reset()
+        first, pairs, ended = info["target_distance"], [], False
+        wanted = [first, first / 2 + 1, 3.0]
+        while wanted and not ended:
+            command = driver.step(frame, 1 / 30).command
+            if info["target_distance"] <= wanted[0]:
+                seen = policy.camera.apply(frame)
+                pairs += [seen, overlay(seen, driver.attention())]
+                wanted = wanted[1:]
+            frame, _, terminated, truncated, info = env.step(command)
+            ended = terminated or truncated
+        pairs += [np.zeros_like(pairs[0])] * (6 - len(pairs))
+        rows.append(_labelled(np.hstack(pairs), label))
+    env.close()
+    Image.fromarray(np.vstack(rows) & 0xFC | 0x02).save(picture, optimize=True)
+
+
+def _labelled(strip: np.ndarray, text: str) -> np.ndarray:
+    strip = strip.copy()
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        cv2.putText(strip, text, (4, 12), font, 0.4, colour, thickness, cv2.LINE_AA)
+    return strip
+
+
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"fly": fly, "table": table})
+    tyro.extras.subcommand_cli_from_dict({"fly": fly, "table": table, "still": still})

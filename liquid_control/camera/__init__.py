@@ -1,6 +1,7 @@
 """Everything that happens to an image outside a network, in numpy and OpenCV."""
 
 from liquid_control.camera.colour import cut_out, other_colours, recolour
+from liquid_control.camera.distance import from_afar
 from liquid_control.camera.effects import CameraEffects, CameraPipeline
 from liquid_control.camera.headlights import Headlights
 from liquid_control.camera.lens import Intrinsics, Lens, Undistorter, intrinsics
@@ -25,6 +26,7 @@ __all__ = [
     "Undistorter",
     "Viewpoint",
     "cut_out",
+    "from_afar",
     "gamma",
     "gaussian",
     "glare",

@@ -12,6 +12,7 @@ import numpy as np
 from liquid_control.camera import (
     Viewpoint,
     cut_out,
+    from_afar,
     gamma,
     gaussian,
     intrinsics,
@@ -43,6 +44,8 @@ class Augmenter:
         self.settings, self.seed = recipe.augmentation, recipe.seed
         self.outputs = recipe.outputs
         self._viewpoint: Viewpoint | None = None
+        camera = recipe.camera
+        self._horizon = float(np.clip((0.5 - camera.top) / (camera.bottom - camera.top), 0, 1))
 
     def __call__(
         self, frames: np.ndarray, labels: np.ndarray, epoch: int, group: int, item: int
@@ -62,6 +65,7 @@ class Augmenter:
         settings = self.settings
         rng = np.random.default_rng([self.seed, epoch, group, 0])
         frames, labels = self._move(frames, labels, settings, rng)
+        frames, labels = self._afar(frames, labels, settings, rng)
         if rng.random() < settings.mirror:
             frames = np.ascontiguousarray(frames[:, :, ::-1])
             signs = [-1.0 if name in LATERAL else 1.0 for name in self.outputs]
@@ -126,3 +130,24 @@ class Augmenter:
         labels = labels.copy()
         labels[:, self.outputs.index("curvature")] -= 2 * (left + yaw * distance) / distance**2
         return self._viewpoint.apply(frames, left, yaw), labels
+
+    def _afar(
+        self,
+        frames: np.ndarray,
+        labels: np.ndarray,
+        settings: Augmentation,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The window as from farther away.
+
+        What is seen at the angle b off the nose is then seen at about b / factor, and who turns in
+        proportion to that angle turns so much less. A vehicle that slows down is near its goal,
+        and would not slow down farther away: such a window stays.
+        """
+        if not settings.afar or rng.random() < 0.5:
+            return frames, labels
+        factor = 1 + rng.uniform(0, settings.afar)
+        if labels[:, self.outputs.index("vx")].min() < settings.afar_speed:
+            return frames, labels
+        shares = [1 / factor if name in LATERAL else 1.0 for name in self.outputs]
+        return from_afar(frames, factor, self._horizon), labels * np.array(shares, np.float32)

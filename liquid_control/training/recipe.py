@@ -65,6 +65,10 @@ class Augmentation:
         cut_out: share of the frame's sides that a grey rectangle covers at most, 0 to 1.
         panel: share of the frame, at the bottom, that nothing but a mirror, a shift and a turn
             varies: instruments, which look the same in every light.
+        afar: everything looks up to 1 + afar times as far away, and turns are so much smaller; for
+            a drone (vx, vy, yaw_rate) whose camera is level.
+        afar_speed: only where the label of vx stays above this [m/s]: who flies slower is near the
+            goal.
         shift: the camera is moved sideways by up to this [m], and the label leads back.
         yaw: the camera is turned by up to this [rad], and the label leads back.
         recovery: distance over which a label leads back from a shift and a turn [m].
@@ -82,6 +86,8 @@ class Augmentation:
     shake: float = 0.0
     cut_out: float = 0.0
     panel: float = 0.0
+    afar: float = 0.0
+    afar_speed: float = 1.8
     shift: float = 0.0
     yaw: float = 0.0
     recovery: float = 12.0
@@ -347,6 +353,13 @@ def _check_augmentation(recipe: Recipe, need) -> None:
     for name in ("noise", "gamma", "shift", "yaw"):
         value = getattr(varied, name)
         need(0 <= value < 10, f"augmentation: {name} of 0 or more", value)
+    need(0 <= varied.afar <= 2, "augmentation: afar from 0 to 2", varied.afar)
+    if varied.afar:
+        need(
+            "vx" in recipe.outputs,
+            "the output vx for augmentation: afar, which leaves slow windows as they are",
+            ", ".join(recipe.outputs),
+        )
     need(varied.recovery > 0, "augmentation: recovery above 0 m", varied.recovery)
     if varied.shift or varied.yaw:
         need(

@@ -176,3 +176,25 @@ def test_a_cut_out_covers_its_rectangle_alone(frames):
     untouched = np.ones(frames.shape, bool)
     untouched[:, 10:15, 20:50] = False
     assert np.array_equal(covered[untouched], frames[untouched])
+
+
+def test_what_looks_farther_away_is_smaller_and_turns_less():
+    labels = np.tile(np.array([2.0, 0.3, -0.1, 0.6], np.float32), (3, 1))
+    names = ("vx", "vy", "vz", "yaw_rate")
+    frames = np.zeros((3, 78, 200, 3), np.uint8)
+    frames[:, 34:44, 150:160] = 255  # 10 px high, 50 to 60 px off the middle, on the horizon
+    for group in range(6):
+        seen, said = varied(Augmentation(afar=1.0), frames, labels, names, group=group)
+        factor = labels[0, 1] / said[0, 1]
+        assert 1 <= factor <= 2
+        assert said[0] == pytest.approx([2.0, 0.3 / factor, -0.1, 0.6 / factor])
+        rows, columns = np.nonzero(seen[0, :, :180, 0] > 127)
+        assert np.ptp(rows) + 1 == pytest.approx(10 / factor, abs=1.1)
+        assert columns.mean() - 99.5 == pytest.approx(55 / factor, abs=1.5)
+        assert rows.mean() == pytest.approx(38.5, abs=1)
+    assert factor > 1
+    labels[1, 0] = 1.0  # It slows down.
+    for group in range(6):
+        seen, said = varied(Augmentation(afar=1.0), frames, labels, names, group=group)
+        assert seen is frames
+        assert said is labels
