@@ -122,12 +122,16 @@ def test_a_drive_whose_recorder_died_is_audited_as_far_as_it_came(run, tmp_path)
     shutil.copytree(run / "bag", tmp_path / "bag")
     (tmp_path / "bag" / "metadata.yaml").unlink()
     (file,) = (tmp_path / "bag").glob("*.mcap")
-    os.truncate(file, file.stat().st_size * 3 // 4)
-    result = audit_bag(tmp_path / "bag")
-    assert result.ok, result.sentence
-    assert not result.record.closed
-    whole = audit_bag(run / "bag")
-    assert 0 < len(result.record.decisions) < len(whole.record.decisions)
+    whole = len(audit_bag(run / "bag").record.decisions)
+    left = whole
+    # In lockstep the world goes on without decisions until all nodes have ended.
+    while left == whole:
+        os.truncate(file, file.stat().st_size * 3 // 4)
+        result = audit_bag(tmp_path / "bag")
+        assert result.ok, result.sentence
+        assert not result.record.closed
+        left = len(result.record.decisions)
+    assert left > 0
 
 
 def test_the_command_line_audits_a_run_folder(run):
@@ -138,6 +142,7 @@ def test_the_command_line_audits_a_run_folder(run):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_policy_that_learns_while_it_drives_is_audited(
     probe, start, end, camera_of, model, tmp_path
 ):
@@ -160,9 +165,9 @@ def test_a_policy_that_learns_while_it_drives_is_audited(
         frame = frames[len(camera.decisions) % len(frames)]
         person.publish(conversion.twist_stamped(4.0, 0.08, camera.stamp + 30_000_000))
         camera.show(frame)
-        return len(said) > 3
+        return len(said) > 2
 
-    probe.wait(learnt, 90.0)
+    probe.wait(learnt, 300.0)
     for frame in frames:
         camera.show(frame)
     assert [end(child, signal.SIGINT) for child in (policy, recorder)] == [0, 0]
