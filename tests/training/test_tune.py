@@ -101,6 +101,7 @@ def test_a_search_without_anything_to_measure_on_is_refused(toy, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_it_finds_a_better_rate_than_the_worst(toy, tmp_path):
     recipe, space = toy(circuit_rate=1e-6, epochs=3)
     study = search(recipe, 6, space, tmp_path / "study", pruner="none")
@@ -110,8 +111,9 @@ def test_it_finds_a_better_rate_than_the_worst(toy, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_with_a_closed_loop_the_best_drive_is_the_score(toy, roads, tmp_path):
-    loop = ClosedLoop("liquid_control/Driving-v1", episodes=1, seconds=2.0, every=2)
+    loop = ClosedLoop("liquid_control/Driving-v1", episodes=1, seconds=1.0, every=3)
     recipe, space = toy(data=(str(roads),), closed_loop=loop, epochs=1)
     study = search(recipe, 2, space, tmp_path / "study", pruner="none")
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
@@ -142,8 +144,8 @@ def rows(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_search_killed_amid_a_trial_ends_with_the_same_numbers(toy, tmp_path):
-    toy(epochs=6, checkpoint=4)
-    whole, killed = (start(tmp_path, name, "--trials", "3") for name in ("whole", "killed"))
+    toy(epochs=3, checkpoint=2)
+    whole, killed = (start(tmp_path, name, "--trials", "2") for name in ("whole", "killed"))
     checkpoint = tmp_path / "killed" / "trials" / "0001" / "work" / "last.ckpt"
     while not checkpoint.exists():
         assert killed.poll() is None
@@ -151,7 +153,7 @@ def test_a_search_killed_amid_a_trial_ends_with_the_same_numbers(toy, tmp_path):
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     assert len(rows(tmp_path / "killed")) == 1
-    assert start(tmp_path, "killed", "--trials", "3").wait() == 0
+    assert start(tmp_path, "killed", "--trials", "2").wait() == 0
     assert "going on from" in (checkpoint.parents[1] / "log.txt").read_text()
     assert whole.wait() == 0
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
@@ -160,7 +162,7 @@ def test_a_search_killed_amid_a_trial_ends_with_the_same_numbers(toy, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_same_command_twice_shares_the_trials(toy, tmp_path):
-    toy(epochs=3)
+    toy(epochs=1)
     both = [start(tmp_path, "study", "--trials", "4") for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     found = rows(tmp_path / "study")
