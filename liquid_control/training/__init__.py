@@ -4,5 +4,6 @@
 recordings by time, `batches` orders their windows and `augment` varies them, `module` is the loss
 and the optimiser, `closed_loop` drives in between, `curves` draws what was logged, and `imitation`
 puts them together. `dagger` lets the policy drive and an expert correct it, round by round. `adapt`
-fine-tunes a circuit alone, on `features` that are computed once. `rl` learns from rewards.
+fine-tunes a circuit alone, on `features` that are computed once. `rl` learns from rewards, and `tune`
+searches the settings of a recipe.
 """
