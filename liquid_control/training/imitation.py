@@ -36,7 +36,7 @@ from liquid_control.training.batches import Windows, validation_loader
 from liquid_control.training.closed_loop import ClosedLoopScore
 from liquid_control.training.module import Imitation
 from liquid_control.training.networks import make_policy
-from liquid_control.training.options import with_defaults
+from liquid_control.training.options import merged, with_defaults
 from liquid_control.training.recipe import Recipe, check, read_recipe
 from liquid_control.training.split import split_by_time
 
@@ -289,8 +289,7 @@ def _checkpoint(work: Path, facts: dict) -> Path | None:
             "begin again."
         ) from error
     # A setting that an older version did not have is as if it had been left at its default.
-    defaults = _plain(Recipe(data=(), model=""))
-    before = defaults | before
+    before = merged(_plain(Recipe(data=(), model="")), before)
     if changed := sorted(name for name in facts if before.get(name) != facts[name]):
         raise InputError(
             f"{work} holds a training with another {', '.join(changed)}; remove it, or give "

@@ -1,13 +1,22 @@
-"""Commands whose options have the values of a recipe as their defaults."""
+"""Settings that replace others: on the command line, in a file, in what an older version kept."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["with_defaults"]
+__all__ = ["merged", "with_defaults"]
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the entries of `changes`, also within entries that have parts."""
+    result = dict(base)
+    for name, value in changes.items():
+        both = isinstance(value, dict) and isinstance(result.get(name), dict)
+        result[name] = merged(result[name], value) if both else value
+    return result
 
 
 def with_defaults(command: Callable[..., int], **defaults: Any) -> Callable[..., int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from liquid_control.errors import InputError
+from liquid_control.training.options import merged
 from liquid_control.training.recipe import (
     ClosedLoop,
     Recipe,
@@ -147,7 +147,7 @@ def read_dagger_recipe(path: str | Path) -> DaggerRecipe:
     if not isinstance(entries, dict):
         raise InputError(f"{path}: train must hold `key: value` lines, got {entries!r}.")
     if base is not None:
-        entries = _merged(read_entries(Path(path).parent / str(base)), entries)
+        entries = merged(read_entries(Path(path).parent / str(base)), entries)
     name = content.get("model", "dagger")
     content["train"] = {**entries, "model": name}
     return check_dagger(from_entries(DaggerRecipe, content, str(path)), str(path))
@@ -187,12 +187,3 @@ def check_dagger(recipe: DaggerRecipe, where: str) -> DaggerRecipe:
         f"{recipe.seed} to {last - 1} and {score.seed} to {score.seed + score.episodes - 1}",
     )
     return replace(recipe, train=replace(train, model=recipe.model))
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the entries of `changes`, also within entries that have parts."""
-    merged = dict(base)
-    for name, value in changes.items():
-        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-        merged[name] = _merged(merged[name], value) if both else value
-    return merged

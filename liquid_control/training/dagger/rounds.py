@@ -41,6 +41,8 @@ from liquid_control.training.dagger.recipe import DaggerRecipe
 from liquid_control.training.dagger.select import Answers, answers, around_mistakes, choose
 from liquid_control.training.imitation import FREE, Machine, fit
 from liquid_control.training.networks import make_policy
+from liquid_control.training.options import merged
+from liquid_control.training.recipe import Recipe
 
 __all__ = ["FILE", "Run", "learn"]
 
@@ -162,12 +164,14 @@ class Run:
             return []
         try:
             kept = json.loads(file.read_text(encoding="utf-8"))
-            before, rounds = kept["recipe"], kept["rounds"]
-        except (ValueError, KeyError, TypeError) as error:
+            # A setting that an older version did not have is as if it had been at its default.
+            before = merged(_plain(DaggerRecipe(Recipe(data=(), model=""), "", "")), kept["recipe"])
+            rounds = kept["rounds"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{file} cannot be read; remove {self.work} to begin again."
             ) from error
-        now = self._settings()
+        now = _plain(self.recipe)
         if changed := sorted(name for name in now if _fixed(before, name) != _fixed(now, name)):
             raise InputError(
                 f"{self.work} holds a run of DAgger with another {', '.join(changed)}; remove it, "
@@ -175,13 +179,10 @@ class Run:
             )
         return rounds
 
-    def _settings(self) -> dict[str, Any]:
-        return json.loads(json.dumps(self.recipe.to_dict()))
-
     def _keep(self) -> None:
         scored = self._scored()
         content = {
-            "recipe": self._settings(),
+            "recipe": _plain(self.recipe),
             "best": self.best if scored else None,
             "rounds": self.rounds,
         }
@@ -342,6 +343,11 @@ def _summary(found: Sequence[Answers]) -> dict[str, Any]:
         # The loss on the policy's own states, of which DAgger's guarantee speaks.
         "error": dict(zip(found[0].names, rms, strict=True)),
     }
+
+
+def _plain(recipe: DaggerRecipe) -> dict[str, Any]:
+    """A recipe as JSON gives it back."""
+    return json.loads(json.dumps(recipe.to_dict()))
 
 
 def _fixed(settings: dict[str, Any], name: str) -> Any:
