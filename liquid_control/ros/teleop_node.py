@@ -7,6 +7,7 @@ node does the rest: priority, limits, the latch of the emergency stop.
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, LATCHED, Stop, deliver, every, run
 from liquid_control.ros.terminal import Keys
 from liquid_control.ros.vehicle import Motion
+from liquid_control.safety import Driver
 
 __all__ = ["TeleopNode", "main"]
 
@@ -138,6 +140,7 @@ class TeleopNode(Node):
             self._ask_for_release()
 
     def _on_key(self, key: str, now: float) -> None:
+        self._said = ""
         wish = self._keyboard.press(key, now, self._told)
         if wish is Wish.EMERGENCY:
             self._stop_now()
@@ -162,7 +165,9 @@ class TeleopNode(Node):
         self._holding = motion is not None
         if self._keys and sys.stdout.isatty() and now - self._drawn > _REDRAW:
             self._drawn = now
-            sys.stdout.write(f"\r\x1b[K{self._line(now, motion)}")
+            # A line that wraps could not be written over.
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write(f"\r\x1b[K{self._line(now, motion)[:width]}")
             sys.stdout.flush()
 
     def _wanted(self, now: float) -> Motion | None:
@@ -173,7 +178,6 @@ class TeleopNode(Node):
         return self._sticks[1].motion
 
     def _stop_now(self) -> None:
-        self._said = "emergency stop"
         if self._keys:
             # A key is pressed once, so it is seen to that it arrives; a button is held.
             deliver(self._emergency_out, Bool(data=True))
@@ -201,10 +205,12 @@ class TeleopNode(Node):
     def _line(self, now: float, motion: Motion | None) -> str:
         if now - self._heard > _ALONE:
             return "No safety node is heard; is ROS_DOMAIN_ID the one of the vehicle?"
-        parts = [f"{self._driver} drives", f"told {_text(self._told)}"]
+        stopped = self._driver == Driver.EMERGENCY
+        who = "EMERGENCY STOP, r releases it" if stopped else f"{self._driver} drives"
+        parts = [who, f"told {_text(self._told)}"]
         if motion is not None:
             parts.append(f"you ask for {_text(motion)}")
-        return "  |  ".join([*parts, *filter(None, [self._said])])[:120]
+        return " | ".join([*parts, *filter(None, [self._said])])
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         values = {"in_hand": self._holding, "interventions": self._interventions}
@@ -220,7 +226,7 @@ class TeleopNode(Node):
 
 
 def _text(motion: Motion) -> str:
-    return f"{motion.speed:4.1f} m/s, path {motion.curvature:+.3f} 1/m"
+    return f"{motion.speed:4.1f} m/s, {motion.curvature:+.3f} 1/m"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -138,10 +138,10 @@ def test_a_person_at_the_keyboard_takes_stops_releases_and_gives_back(probe, sta
         return beats[-1].header.frame_id if beats else ""
 
     drive(probe, lambda: heard and heard[-1].twist.linear.x == 3.0)
-    drive(probe, lambda: terminal.shows("policy drives  |  told  3.0 m/s"))
+    drive(probe, lambda: terminal.shows("policy drives | told  3.0 m/s"))
     assert not asked
     terminal.press("\x1b[Aa")
-    drive(probe, lambda: driver() == "person" and heard[-1].twist.linear.x == 4.0)
+    drive(probe, lambda: asked and driver() == "person" and heard[-1].twist.linear.x == 4.0)
     # The vehicle was taken at the speed that it had, one step faster and one to the left.
     assert asked[-1].twist.linear.x == pytest.approx(4.0)
     assert asked[-1].twist.angular.z == pytest.approx(4.0 * 0.006)
@@ -206,6 +206,18 @@ def test_a_joystick_drives_while_its_dead_mans_button_is_held(probe, start):
 
     drive(probe, released)
     probe.wait(lambda: not emergencies[-1].data)
+
+
+def test_a_vehicle_in_a_namespace_is_taken_in_its_namespace(probe, teleop):
+    asked = probe.listen(TwistStamped, "/car_2/intervention")
+    terminal = teleop("--namespace", "car_2")
+    probe.wait(lambda: terminal.shows("No safety node is heard"), 60.0)
+
+    def taken() -> bool:
+        terminal.press("w")
+        return bool(asked)
+
+    probe.wait(taken)
 
 
 def test_a_persons_stamps_follow_a_simulated_clock(probe, start):
