@@ -41,7 +41,7 @@ def recipe(tmp_path_factory) -> DaggerRecipe:
     train = Recipe(
         data=(str(data),),
         model="post",
-        camera=CameraSetup(height=24, width=64),
+        camera=CameraSetup(height=39, width=100),
         length=4,
         shift=2,
         epochs=2,

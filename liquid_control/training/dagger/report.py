@@ -59,10 +59,13 @@ def draw(rounds: Sequence[dict[str, Any]], file: Path, title: str) -> None:
     score.set_ylabel("closed loop, fixed seeds")
     recorded = [(k, each["recording"]) for k, each in enumerate(rounds) if "recording" in each]
     at = [k for k, _ in recorded]
+    highest = 0.0
     for name in recorded[0][1]["error"] if recorded else ():
-        error.plot(at, [each["error"][name] for _, each in recorded], marker="o", label=name)
+        off = [each["error"][name] for _, each in recorded]
+        error.plot(at, off, marker="o", label=name)
+        highest = max(highest, *off)
     error.set_ylabel("policy - expert (RMS), recorded drives")
-    error.set_ylim(bottom=0)
+    error.set_ylim(0, 1.2 * highest or None)
     crashed = [each["crashes"] / each["bags"] for _, each in recorded]
     share.bar(at, crashed, width=0.5, color="C3", alpha=0.6, label="crashed")
     share.plot(at, [each["beta"] for _, each in recorded], marker="o", color="C2", label="beta")
