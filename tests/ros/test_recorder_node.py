@@ -6,11 +6,12 @@ import signal
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
 
 from liquid_control.data.bag import BagReader
 from liquid_control.ros import conversion
-from liquid_control.ros.runtime import LATCHED
+from liquid_control.ros.runtime import COMMAND, LATCHED
 
 pytestmark = pytest.mark.ros
 
@@ -31,6 +32,8 @@ def record(probe, start, bag, enough):
         stamp += 33 * MS
         probe.send_frame(FRAME, stamp, "camera/image_raw")
         probe.send_command(1.0, 0.0, stamp)
+        by_hand = conversion.twist_stamped(0.5, 0.0, stamp)
+        probe.out(TwistStamped, "intervention", COMMAND).publish(by_hand)
         return file.is_file() and file.stat().st_size > enough
 
     probe.wait(written, 40.0)
@@ -43,6 +46,7 @@ def check(bag, recovered: bool) -> None:
         counts = {topic: count for topic, (_, count) in reader.topics.items()}
         assert counts["/camera/image_raw"] > 0
         assert counts["/cmd_vel"] > 0
+        assert counts["/intervention"] > 0
         assert counts["/simulator/road"] == 1
         for topic, _, message in reader.messages():
             if topic == "/camera/image_raw":
