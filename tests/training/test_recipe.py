@@ -48,7 +48,7 @@ def test_a_bad_recipe_is_refused_with_a_reason(tmp_path, text, sentence):
     assert "\n" not in str(said.value)
 
 
-@pytest.mark.parametrize("name", ["driving", "driving_v1", "drone", "drone_round1", "rc_track"])
+@pytest.mark.parametrize("name", ["driving", "driving_v1", "drone", "drone_far", "rc_track"])
 def test_the_shipped_recipes_are_valid(name, pytestconfig):
     recipe = read_recipe(pytestconfig.rootpath / "config" / f"{name}.yaml")
     assert recipe.circuit == "ncp-ltc"
