@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,8 @@ from liquid_control.rollout import (
 from liquid_control.rollout.episode_bag import Settings, record_episode, same_settings
 from liquid_control.training import closed_loop
 from liquid_control.training.dagger.recipe import DaggerRecipe
-from liquid_control.training.dagger.select import Answers, answers, around_mistakes, choose
+from liquid_control.training.dagger.select import answers, around_mistakes, choose
+from liquid_control.training.dagger.summary import recording_summary, score_summary, sentence
 from liquid_control.training.imitation import FREE, Machine, fit
 from liquid_control.training.networks import make_policy
 from liquid_control.training.options import merged
@@ -132,7 +131,7 @@ class Run:
                 found = getattr(self, f"_{name}")(number)
                 entry[name] = found | {"minutes": (time.perf_counter() - started) / 60}
                 self._keep()
-                print(f"round {number}: {_sentence(name, entry[name])}", flush=True)
+                print(f"round {number}: {sentence(name, entry[name])}", flush=True)
 
     def write(self, output: Path) -> None:
         """Write the best model so far, and what is known of every round."""
@@ -233,7 +232,7 @@ class Run:
         finally:
             torch.set_num_threads(threads)
         found = [answers(folder) for _, _, folder in jobs]
-        return {"beta": self.recipe.beta.at(number), **_summary(found)}
+        return {"beta": self.recipe.beta.at(number), **recording_summary(found)}
 
     def _training(self, number: int) -> dict[str, Any]:
         recipe, folder = self.recipe, self.folder(number)
@@ -277,19 +276,7 @@ class Run:
             some = replace(settings, seed=settings.seed + first, episodes=count)
             done += closed_loop.drive(self.folder(number) / "model", some)
             replace_file(file, json.dumps([asdict(each) for each in done]) + "\n")
-        goals = [each.success for each in done]
-        by_goal = settings.score == "success"
-        safe = sum(not each.crashed for each in done)
-        return {
-            "value": closed_loop.score(done, settings),
-            "episodes": len(done),
-            "without_crash": safe,
-            "succeeded": None if None in goals else sum(goals),
-            "lateral_error": _mean([each.lateral_error for each in done]),
-            "reward": _mean([each.reward for each in done]),
-            "perfect": settings.score != "reward"
-            and (sum(g or 0.0 for g in goals) if by_goal else safe) == len(done),
-        }
+        return score_summary(done, settings)
 
     @functools.cached_property
     def _demonstrations(self) -> list[Drive]:
@@ -330,21 +317,6 @@ def _recorded(settings: Settings, seed: int, folder: Path) -> bool:
     return True
 
 
-def _summary(found: Sequence[Answers]) -> dict[str, Any]:
-    """What a round's recordings show of the policy that drove."""
-    off = np.concatenate([each.policy - each.expert for each in found])
-    outcomes = [each.outcome for each in found]
-    rms = np.sqrt((off**2).mean(axis=0)).tolist()
-    return {
-        "bags": len(found),
-        "frames": len(off),
-        "crashes": sum(bool(each["crashed"]) for each in outcomes),
-        "expert_share": float(np.concatenate([each.driven for each in found]).mean()),
-        # The loss on the policy's own states, of which DAgger's guarantee speaks.
-        "error": dict(zip(found[0].names, rms, strict=True)),
-    }
-
-
 def _plain(recipe: DaggerRecipe) -> dict[str, Any]:
     """A recipe as JSON gives it back."""
     return json.loads(json.dumps(recipe.to_dict()))
@@ -358,26 +330,3 @@ def _fixed(settings: dict[str, Any], name: str) -> Any:
     if name == "train" and isinstance(value, dict):
         return {key: each for key, each in value.items() if key not in FREE}
     return value
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    known = [value for value in values if math.isfinite(value)]
-    return float(np.mean(known)) if known else None
-
-
-def _sentence(name: str, found: dict[str, Any]) -> str:
-    minutes = f"{found['minutes']:.1f} min"
-    if name == "recording":
-        errors = ", ".join(f"{x} {value:.3g}" for x, value in found["error"].items())
-        return (
-            f"{found['bags']} bags of {found['frames']} frames, beta {found['beta']:.3g}, "
-            f"{found['crashes']} crashes, the policy's error {errors} ({minutes})"
-        )
-    if name == "training":
-        if "init" in found:
-            return f"begins with {found['init']}"
-        return f"{found['steps']} steps on {found['frames']['training']} frames ({minutes})"
-    return (
-        f"score {found['value']:.4f}, {found['without_crash']} of {found['episodes']} drives "
-        f"without a crash ({minutes})"
-    )
