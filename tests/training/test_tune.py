@@ -103,10 +103,12 @@ def test_a_search_without_anything_to_measure_on_is_refused(toy, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_it_finds_a_better_rate_than_the_worst(toy, tmp_path):
-    recipe, space = toy(circuit_rate=1e-6, epochs=3)
-    study = search(recipe, 6, space, tmp_path / "study", pruner="none")
+    rates = "head_rate: {low: 1e-7, high: 2e-3, log: true}\n"
+    recipe, space = toy(rates, head_rate=1e-7, circuit_rate=1e-6)
+    study = search(recipe, 5, space, tmp_path / "study", pruner="none")
     scores = [trial.value for trial in study.trials]
-    assert scores[0] == max(scores)
+    assert study.trials[0].params["head_rate"] == 1e-7
+    assert best_of(study).params["head_rate"] > 1e-5
     assert min(scores) < 0.5 * scores[0]
 
 
