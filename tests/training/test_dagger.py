@@ -148,7 +148,11 @@ def breaking(function, at: int):
         pytest.param(
             *(rounds_module, "record_episode", 6, 3), id="amid a recording", marks=pytest.mark.slow
         ),
-        pytest.param(Imitation, "training_step", 30, 84 - 14 - 14, id="amid a training"),
+        pytest.param(
+            *(Imitation, "training_step", 30, 84 - 14 - 14),
+            id="amid a training",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(closed_loop, "drive", 4, 3, id="amid a score", marks=pytest.mark.slow),
         pytest.param(
             *(rounds_module, "choose", 2, 1),
@@ -177,11 +181,46 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_end(
     assert messages(tmp_path / "work" / "bags") == messages(run / "work" / "bags")
 
 
+def test_a_round_that_breaks_off_amid_its_training_goes_on_to_the_same_end(
+    recipe, run, tmp_path, monkeypatch
+):
+    short = replace(
+        recipe,
+        init=str(run / "out"),
+        rounds=1,
+        episodes=2,
+        seconds=1.5,
+        frames=100,
+        score=Score(episodes=2, seconds=1.0),
+    )
+    learn(short, tmp_path / "whole" / "out", tmp_path / "whole" / "work")
+    step = Imitation.training_step
+    monkeypatch.setattr(Imitation, "training_step", breaking(step, 6))
+    with pytest.raises(OSError, match="gone"):
+        learn(short, tmp_path / "parts" / "out", tmp_path / "parts" / "work")
+    monkeypatch.setattr(Imitation, "training_step", counted := breaking(step, 0))
+    monkeypatch.setattr(rounds_module, "record_episode", breaking(record, 1))
+    learn(short, tmp_path / "parts" / "out", tmp_path / "parts" / "work")
+    whole, parts = told(tmp_path / "whole"), told(tmp_path / "parts")
+    # A checkpoint is written every second step, so one step of five is taken again.
+    assert counted.calls == whole["rounds"][1]["training"]["steps"] - 4 > 0
+    for each in (whole, parts):
+        each["rounds"][1]["training"].pop("losses")
+    assert whole == parts
+    assert weights(tmp_path / "whole" / "work" / "round_01" / "model") == weights(
+        tmp_path / "parts" / "work" / "round_01" / "model"
+    )
+
+
 def test_more_rounds_may_follow_and_nothing_else_may_change(recipe, run, tmp_path, monkeypatch):
     shutil.copytree(run, tmp_path / "run")
     work = tmp_path / "run" / "work"
     with pytest.raises(InputError, match="another beta, episodes;"):
         learn(replace(recipe, beta=Beta(first=1.0), episodes=5), tmp_path / "out", work)
+    # As an older version left it, which did not have these settings.
+    kept = json.loads((work / "dagger.json").read_text())
+    del kept["recipe"]["newest"], kept["recipe"]["train"]["labels"]
+    (work / "dagger.json").write_text(json.dumps(kept))
     monkeypatch.setattr(rounds_module, "record_episode", counted := breaking(record, 0))
     learn(replace(recipe, rounds=1), tmp_path / "out", work)
     assert counted.calls == 0

@@ -144,7 +144,9 @@ def test_an_arc_tighter_than_the_policy_can_ask_for_is_its_limit(recipe):
 
 
 def test_a_model_is_adapted_to_a_persons_corrections(recipe, bag, tmp_path):
-    wrong = fit(replace(recipe, labels="expert"), tmp_path / "wrong", work=tmp_path / "work")
+    wrong = fit(
+        replace(recipe, labels="expert", epochs=4), tmp_path / "wrong", work=tmp_path / "work"
+    )
     command = ["adapt", str(tmp_path / "wrong"), str(bag), "--labels", "interventions"]
     options = ["--steps", "120", "--length", "8", "--batch", "16", "--rate", "1e-2", "--anchor"]
     output = ["0", "--output", str(tmp_path / "adapted"), "--threads", "1"]
