@@ -45,7 +45,7 @@ class CarRacingEnv(gymnasium.Env):
     lap in 732 frames scores 926.8. Leaving the playfield costs 100.
 
     An episode terminates when all tiles have been touched (`success`) or when the car leaves the
-    playfield of 667 m x 667 m (`crashed`), and is truncated after `seconds`.
+    playfield of 667 m x 667 m (`crashed`), and is truncated after `seconds`, or beyond `lost`.
 
     `info` holds, as floats: `x`, `y` [m], `yaw` [rad] of the car; `speed`, `vx` (forward), `vy`
     (left) [m/s, body frame]; `yaw_rate` [rad/s]; `lateral_error` [m, positive left of the road's
@@ -134,7 +134,9 @@ class CarRacingEnv(gymnasium.Env):
         info = self._info()
         if terminated:
             info["success" if ended["lap_finished"] else "crashed"] = 1.0
-        truncated = not terminated and self._steps >= round(self._options.seconds * FPS)
+        lost = 0 < self._options.lost < abs(self._place.offset)
+        late = self._steps >= round(self._options.seconds * FPS)
+        truncated = not terminated and (late or lost)
         if self.render_mode == "human":
             self.render()
         return frame, float(reward), terminated, truncated, info

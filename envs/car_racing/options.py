@@ -15,6 +15,7 @@ RANGES = {
     "start": (0.0, 1.0),
     "seconds": (0.02, 3600.0),
     "pace": (0.2, 1.0),
+    "lost": (0.0, 1000.0),
     "lap_complete_percent": (0.0, 1.0),
 }
 
@@ -29,6 +30,8 @@ class Options:
         seconds: time limit [s], 0.02 to 3600; CarRacing-v3 truncates after 1000 frames, 20 s.
         pace: of the expert, as a share of the speeds that grip allows, 0.2 to 1. Slower is easier
             to imitate.
+        lost: how far the car may get from the middle of the road [m]: further away the episode is
+            truncated. 0 is any distance, as in CarRacing-v3.
         lap_complete_percent: CarRacing's: the share of tiles above which a car that comes upon
             the first tile for the first time has finished its lap, 0 to 1.
         domain_randomize: CarRacing's: road, field and patches in random colours.
@@ -40,6 +43,7 @@ class Options:
     start: float = 0.0
     seconds: float = 20.0
     pace: float = 1.0
+    lost: float = 0.0
     lap_complete_percent: float = 0.95
     domain_randomize: bool = False
     randomize: bool = True

@@ -40,6 +40,16 @@ def test_the_expert_is_slower_at_an_easier_pace(blind):
     assert 0.5 < speeds[1] / speeds[0] < 0.8
 
 
+def test_an_episode_ends_where_the_car_is_lost(blind):
+    blind.reset(seed=3, options={"lost": 12.0})
+    ended = False
+    while not ended:
+        *_, terminated, ended, info = blind.step(np.array([0.0, 0.5, 0.0], np.float32))
+        assert not terminated
+    assert 12.0 < abs(info["lateral_error"]) < 15.0
+    assert info["time"] < 20.0
+
+
 @pytest.mark.parametrize("clockwise", [False, True])
 def test_a_circle_has_its_curvature_and_sides(clockwise):
     track, sign = circle(clockwise=clockwise), -1 if clockwise else 1
