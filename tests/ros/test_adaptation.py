@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from itertools import pairwise
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -142,4 +144,18 @@ def test_a_node_learns_from_a_person_says_so_and_forgets(
     probe.wait(lambda: told("trust_region_used") == "0.000")
     assert int(told("updates")) >= 5
     assert int(told("corrected_frames")) >= 160
-    assert child.code is None, child.last_words()
+    os.kill(learner_of(child.process.pid), signal.SIGKILL)
+
+    def noticed() -> bool:
+        camera.show(road[0])
+        return any("learner has ended" in s.message for report in health for s in report.status)
+
+    probe.wait(noticed)
+    assert np.array_equal(drive(camera, road), before)
+    assert end(child, signal.SIGINT) == 0
+    assert "Traceback" not in child.log.read_text()
+
+
+def learner_of(pid: int) -> int:
+    """The process that a node learns in."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
