@@ -29,7 +29,8 @@ from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND
 from liquid_control.training.learned import save_learned
 
-pytestmark = pytest.mark.ros
+# Three processes load PyTorch, one after the other: 23 s on one core.
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 MODEL, SPEED, MORE = "driving_ncp", 4.0, 0.015  # 1/m, how much more to the left the person steers
 LATE = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
