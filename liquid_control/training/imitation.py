@@ -123,6 +123,7 @@ def fit(
     work: Path | None = None,
     machine: Machine | None = None,
     callbacks: Sequence[lightning.Callback] = (),
+    test: bool = True,
     drives: Sequence[Drive] | None = None,
 ) -> Policy:
     """Train as `recipe` says and write the model into `output`.
@@ -135,6 +136,7 @@ def fit(
             training that was interrupted there goes on.
         machine: what it runs on.
         callbacks: more of Lightning's, called after the drives of the closed loop.
+        test: measure the outcome on the test part; a search must not see it.
         drives: the recordings, if not simply those that the recipe names.
 
     Raises:
@@ -204,7 +206,7 @@ def fit(
                 if name.startswith("losses/")
             },
             "closed_loop": loop.history if loop else None,
-            "test": open_loop(best, parts[2]).summary if parts[2] else None,
+            "test": open_loop(best, parts[2]).summary if test and parts[2] else None,
         }
         _write(best, results, recipe, output, work)
     return best

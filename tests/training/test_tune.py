@@ -42,7 +42,7 @@ def toy(tmp_path, small):
 def test_a_trial_lagging_behind_ends_and_the_best_is_a_recipe_that_trains_alike(
     toy, tmp_path, monkeypatch, capsys
 ):
-    recipe, space = toy()
+    recipe, space = toy(test=0.1)
     monkeypatch.setattr(optuna.Trial, "should_prune", lambda self: self.number == 1)
     study = search(recipe, 3, space, tmp_path / "study", epochs=1)
     own, pruned, other = study.trials
@@ -53,6 +53,9 @@ def test_a_trial_lagging_behind_ends_and_the_best_is_a_recipe_that_trains_alike(
     assert list(pruned.intermediate_values) == [2]
     assert outcome(other) == "complete"
     assert not list(tmp_path.rglob("last.ckpt"))
+    told = json.loads((tmp_path / "study" / "trials" / "0000" / "model/training.json").read_text())
+    assert told["test"] is None
+    assert told["frames"]["test"] > 0
     assert "2 complete, 1 pruned" in capsys.readouterr().out
     for name in ("trials.csv", "study.json", "study.png"):
         assert (tmp_path / "study" / name).is_file()

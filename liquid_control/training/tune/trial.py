@@ -141,6 +141,7 @@ def run_trial(
                 # Several processes would start the whole search again.
                 machine=Machine(devices=1, threads=threads),
                 callbacks=[Intermediate(trial, recipe, progress)],
+                test=False,
             )
         value = _value(policy, recipe, folder)
     except optuna.TrialPruned:
