@@ -248,6 +248,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_recorded(recipe, run, t
         (replace(recipe, world="post_world:liquid_control/Posts-v0"), "No world"),
         (replace(recipe, options=("wind",)), "is NAME=VALUE"),
         (replace(recipe, init="nobody"), "No model 'nobody'"),
+        (replace(speed, train=replace(recipe.train, data=(str(out),))), "There is no bag"),
     ):
         with pytest.raises(InputError, match=message):
             learn(wrong, out, work)

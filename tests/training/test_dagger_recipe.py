@@ -66,6 +66,7 @@ def test_the_shipped_recipe_changes_its_base_where_it_says_so():
         ({"start": "first"}, "one of last, best, fresh"),
         ({"base": "nowhere.yaml"}, "No recipe .*nowhere.yaml"),
         ({"world": ""}, "needs world"),
+        ({"data": ["bags"]}, "is a training's recipe; expected one of DAgger"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, message, tmp_path):

@@ -142,6 +142,11 @@ def read_dagger_recipe(path: str | Path) -> DaggerRecipe:
         InputError: no such file, not YAML, an unknown key, or a value that makes no sense.
     """
     content = read_entries(path)
+    if "data" in content:
+        raise InputError(
+            f"{path} is a training's recipe; expected one of DAgger, which names it as its `base`, "
+            "such as config/dagger_driving_v1.yaml."
+        )
     base = content.pop("base", None)
     entries = content.get("train", {})
     if not isinstance(entries, dict):

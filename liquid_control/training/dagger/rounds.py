@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 from liquid_control import models
-from liquid_control.data.drive import Drive, load_drives
+from liquid_control.data.drive import Drive, find_bags, load_drives
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -100,6 +100,9 @@ class Run:
         self.recipe, self.work = recipe, work
         self.machine, self.workers = machine, workers
         self.made, self.reset = split_options(recipe.world, parse_options(recipe.options))
+        for root in recipe.train.data:
+            # Before hours of driving, not after.
+            find_bags(root)
         init = self._first_policy()
         pilot = Mixture(PolicyPilot(init), 0.0)
         check_world(recipe.world, self.reset, pilot, **self.made)
