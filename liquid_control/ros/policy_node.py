@@ -8,7 +8,6 @@ through the first two by itself, so that no lifecycle manager is needed.
 from __future__ import annotations
 
 import math
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -25,7 +24,7 @@ from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
 from liquid_control.ros.parameters import declare, declare_learning
-from liquid_control.ros.runtime import NEWEST, Stop, run
+from liquid_control.ros.runtime import NEWEST, Stop, leave, run
 from liquid_control.ros.vehicle import Vehicle
 from liquid_control.training.online_settings import Settings
 
@@ -335,4 +334,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

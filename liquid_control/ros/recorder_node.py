@@ -7,7 +7,6 @@ sent; a killed recorder leaves a bag that `liquid_control.data.bag` still reads.
 from __future__ import annotations
 
 import importlib
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from liquid_control.data.bag import BagWriter
 from liquid_control.errors import InputError
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import Stop, every, run
+from liquid_control.ros.runtime import Stop, every, leave, run
 
 __all__ = ["TOPICS", "RecorderNode", "main"]
 
@@ -148,4 +147,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

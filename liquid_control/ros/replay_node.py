@@ -6,7 +6,6 @@ what the policy asks can be compared. The node ends when the bag does.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import SENSOR, Stop, every, run
+from liquid_control.ros.runtime import SENSOR, Stop, every, leave, run
 
 __all__ = ["Moment", "ReplayNode", "camera_topic", "main", "moments", "period"]
 
@@ -229,4 +228,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

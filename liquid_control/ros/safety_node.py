@@ -6,7 +6,6 @@ clock, so that a simulator that dies does not freeze them. Every rule is in `liq
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +22,17 @@ from std_srvs.srv import Trigger
 from liquid_control import safety
 from liquid_control.ros import conversion, parameters
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
-from liquid_control.ros.runtime import COMMAND, LATCHED, NEWEST, SENSOR, Stop, deliver, every, run
+from liquid_control.ros.runtime import (
+    COMMAND,
+    LATCHED,
+    NEWEST,
+    SENSOR,
+    Stop,
+    deliver,
+    every,
+    leave,
+    run,
+)
 from liquid_control.safety import Driver
 
 __all__ = ["SafetyNode", "main"]
@@ -245,4 +254,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

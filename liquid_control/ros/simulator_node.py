@@ -26,7 +26,7 @@ from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics, Window
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, run
+from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, leave, run
 from liquid_control.ros.transforms import Transforms
 
 __all__ = ["SimulatorNode", "draw_once", "main"]
@@ -265,4 +265,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -30,7 +30,7 @@ from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.hands import KEYS, Joystick, Keyboard, Reach, Sticks, Wish
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import COMMAND, LATCHED, Stop, deliver, every, run
+from liquid_control.ros.runtime import COMMAND, LATCHED, Stop, deliver, every, leave, run
 from liquid_control.ros.terminal import Keys
 from liquid_control.ros.vehicle import Motion
 from liquid_control.safety import Driver
@@ -235,4 +235,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
