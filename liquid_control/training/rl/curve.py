@@ -17,6 +17,7 @@ PANELS = {
     "score": "score",
     "crash_free": "crash-free episodes",
     "success": "successful episodes",
+    "seconds": "length of an episode [s]",
     "distance": "distance [m]",
     "lateral_error": "lateral error [m]",
     "steering_rate": "change of the first output [unit/s]",
