@@ -3,6 +3,7 @@
 python benchmarks/rc_track.py                          rc_track_ncp on the last 15 %, the test part
 python benchmarks/rc_track.py --part validation        on the 8 % before it
 python benchmarks/rc_track.py --model A --other B      also the paired difference of two models
+python benchmarks/rc_track.py --still saliency.png     also what the vision head answers to
 
 Errors of neighbouring frames are alike, so the 95 % intervals are those of a moving-block bootstrap
 (Kuensch 1989) of blocks of 5 seconds.
@@ -10,14 +11,18 @@ Errors of neighbouring frames are alike, so the 95 % intervals are those of a mo
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 import tyro
 
 from liquid_control import models
-from liquid_control.data.drive import load_drives
+from liquid_control.attention.overlay import overlay
+from liquid_control.attention.visual_backprop import visual_backprop
+from liquid_control.data.drive import Drive, load_drives
 from liquid_control.evaluation.open_loop import open_loop
 from liquid_control.policy import Policy
 from liquid_control.training.split import split_by_time
@@ -40,6 +45,21 @@ def block_interval(values: np.ndarray, block: int, seed: int = 0) -> tuple[float
     return float(low), float(high)
 
 
+@torch.inference_mode()
+def write_still(policy: Policy, drive: Drive, path: Path, columns: int = 5, rows: int = 2) -> None:
+    """Frames at equal distances in a recording, each above what the head answers to."""
+    pictures = []
+    for index in np.linspace(0, len(drive) - 1, rows * columns + 2)[1:-1].astype(int):
+        frame = np.array(drive.frames[index])
+        _, activations = policy.head(torch.from_numpy(frame)[None], True)
+        saliency = visual_backprop(activations, policy.head.layers, policy.head.size)[0].numpy()
+        seen = [frame, overlay(frame, saliency)]
+        pictures.append(np.vstack([cv2.resize(each, None, fx=2, fy=2) for each in seen]))
+    table = [np.hstack(pictures[row * columns : (row + 1) * columns]) for row in range(rows)]
+    picture = cv2.cvtColor(np.vstack(table), cv2.COLOR_RGB2BGR)
+    path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+
 def main(
     model: str = "rc_track_ncp",
     other: str | None = None,
@@ -48,6 +68,7 @@ def main(
     validation: float = 0.08,
     test: float = 0.15,
     block: int = 100,
+    still: Path | None = None,
 ) -> None:
     """Measure.
 
@@ -58,6 +79,7 @@ def main(
         part: on which to measure.
         validation, test: shares of the recording.
         block: frames of a block of the bootstrap.
+        still: PNG to write.
     """
     torch.set_num_threads(1)
     errors = []
@@ -66,6 +88,8 @@ def main(
         drives = load_drives([data], policy.camera, policy.spec.names)
         chosen = split_by_time(drives, validation, test)[PARTS.index(part)]
         found = open_loop(policy, chosen)
+        if still is not None and not errors:
+            write_still(policy, chosen[0], still)
         errors.append(((found.commands - found.labels) ** 2).mean(1))
         low, high = block_interval(errors[-1], block)
         figures = found.summary["steering"]

@@ -1,11 +1,12 @@
-"""How a policy that knows only a real car's recording steers on the simulated track.
+"""How a policy for a real car steers on the simulated track that looks like the real one.
 
 python benchmarks/rc_track_transfer.py                      correlation with the expert's steering
 python benchmarks/rc_track_transfer.py --tub TUB --sheet F  also frames of both, side by side
 
-The expert drives Driving-v1's track in the hall; `rc_track_ncp`, trained on the recording alone, is
-shown every frame, and its steering is compared with the expert's. A person at 20 frames a second
-steers ahead of what the camera saw, so the correlation is given for a few lags.
+The expert drives Driving-v1's track in the hall; a policy is shown every frame, and its steering is
+compared with the expert's. `rc_track_ncp` has begun in the hall (config/rc_hall.yaml), so give
+`--model` one trained on the recording alone to see what carries over. A person at 20 frames
+a second steers ahead of what the camera saw, so the correlation is given for a few lags.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LAGS = (0, 2, 4, 6)  # frames
 
 
 def main(
+    model: str = "rc_track_ncp",
     seeds: int = 10,
     seconds: float = 15.0,
     first_seed: int = 0,
@@ -38,6 +40,7 @@ def main(
     """Measure.
 
     Args:
+        model: name or folder.
         seeds: tracks.
         seconds: driven on each [s].
         first_seed: of the first track.
@@ -48,7 +51,7 @@ def main(
     env = gymnasium.make(
         "liquid_control/Driving-v1", scene="rc_track", actions="steering", **CAMERA
     ).unwrapped
-    driver = Driver(Policy.load(models.find("rc_track_ncp")))
+    driver = Driver(Policy.load(models.find(model)))
     asked, given, frames = [], [], []
     for seed in trange(first_seed, first_seed + seeds, unit="track"):
         frame, _ = env.reset(seed=seed)
