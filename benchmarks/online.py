@@ -4,7 +4,7 @@ python benchmarks/online.py drive      interventions a minute, with and without
 python benchmarks/online.py latency    frame to command of the policy node, with and without
 python benchmarks/online.py cost       processor time that it adds to the node's process
 
-`drive`: `driving_ncp` has learnt with a camera that looks straight ahead; here it is turned. A
+`drive`: `driving_v0_ncp` has learnt with a camera that looks straight ahead; here it is turned. A
 scripted person, the world's expert, takes the wheel when the car is more than 0.5 m off the middle
 of its lane, for a second or more, and gives it back within 0.1 m of it. Both runs of a pair drive
 the same road from the same place, without a break; afterwards what was learnt drives another road
@@ -72,7 +72,7 @@ class Drive:
 
 
 def drive(
-    model: str = "driving_ncp",
+    model: str = "driving_v0_ncp",
     pairs: int = 4,
     minutes: int = 5,
     camera_yaw: float = 8.0,
