@@ -168,6 +168,7 @@ def _watch(
         outcome.interrupted = asked.code is not None
         outcome.seconds, outcome.frames = monitor.seconds, monitor.frames
         outcome.crashes = monitor.crashes if monitor.state else None
+        executor.shutdown()
         monitor.destroy_node()
 
 

@@ -24,7 +24,12 @@ def command(*arguments: str) -> list[str]:
 def begin(model: Path, out: Path, *more: str) -> subprocess.Popen:
     arguments = ["drive", "--model", str(model), "--out", str(out), "--no-report", *more]
     return subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Says where, should the middleware ever crash.
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
 
 
