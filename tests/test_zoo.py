@@ -16,7 +16,7 @@ ENTRIES = sorted(path.parent for path in (models.share() / "models").glob("*/con
 DRIVES = {
     "carracing_ncp": (
         ("liquid_control/CarRacing-v0", 8.0),
-        lambda episode: episode.reward > 100 and not episode.crashed,
+        lambda episode: episode.reward > 250 and not episode.crashed,
     ),
     "driving_ncp": (
         ("liquid_control/Driving-v0", 10.0),
