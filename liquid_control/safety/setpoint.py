@@ -49,6 +49,9 @@ def limit(
     wanted = yaw_rate / speed if abs(speed) >= CREEP else before.curvature
     wanted = _clamp(wanted, limits.max_curvature)
     top = _top_speed(limits, max(abs(wanted), abs(before.curvature)))
+    if before.yaw_rate:
+        # After a turn on the spot, no faster than what is left of the turn allows.
+        top = min(top, limits.max_lateral_acceleration / abs(before.yaw_rate))
     target = min(max(speed, -min(limits.max_reverse_speed, top)), min(limits.max_speed, top))
     allowed, acceleration = jerk_limited(
         before.speed,

@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liquid_control.errors import InputError
@@ -93,6 +93,7 @@ def test_a_ramp_takes_the_time_that_speed_acceleration_and_jerk_allow():
 
 @quick
 @given(any_limits, commands)
+@example(Limits(max_lateral_acceleration=0.0, max_yaw_acceleration=1.0), [(0, 1, 1), (1, 0, 0.5)])
 def test_no_sequence_of_commands_leads_beyond_a_limit(limits, asked):
     told = Setpoint()
     for speed, yaw_rate, step in asked:
