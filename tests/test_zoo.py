@@ -12,6 +12,8 @@ from liquid_control.policy import Policy
 from liquid_control.rollout import PolicyPilot, make_world, run_episode
 
 ENTRIES = sorted(path.parent for path in (models.share() / "models").glob("*/config.json"))
+# The recording of a real car is no closed loop to be measured in.
+DRIVERS = [folder for folder in ENTRIES if folder.name != "rc_track_ncp"]
 # Of one short episode that the entry has not seen: world, seconds, and what must hold of it.
 DRIVES = {
     "carracing_ncp": (
@@ -42,10 +44,8 @@ def test_an_entry_loads_and_has_a_card(folder):
     assert all(torch.isfinite(weight).all() for weight in policy.parameters())
 
 
-@pytest.mark.parametrize("folder", ENTRIES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", DRIVERS, ids=lambda folder: folder.name)
 def test_the_figures_of_an_entry_are_of_its_weights(folder):
-    if not (folder / "results.json").exists():
-        pytest.skip(f"{folder.name} has no closed loop to be measured in")
     results = json.loads((folder / "results.json").read_text())
     config = json.loads((folder / "config.json").read_text())
     assert results["weights_sha256"] == config["weights_sha256"]
