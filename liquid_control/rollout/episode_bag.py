@@ -16,6 +16,7 @@ import numpy as np
 from liquid_control import __version__
 from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
+from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import (
@@ -29,7 +30,14 @@ from liquid_control.rollout.pilots import (
 )
 from liquid_control.rollout.workers import make_world
 
-__all__ = ["Settings", "load_policy", "load_world", "record_episode", "same_settings"]
+__all__ = [
+    "Settings",
+    "is_recorded",
+    "load_policy",
+    "load_world",
+    "record_episode",
+    "same_settings",
+]
 
 SECOND = 1_000_000_000
 # What a bag says about itself that must agree before a recording goes on beside it.
@@ -82,6 +90,22 @@ class Settings:
             "image": f"jpeg {self.quality}" if self.image == "jpeg" else "png",
             "versions": json.dumps(_versions()),
         }
+
+
+def is_recorded(settings: Settings, seed: int, folder: Path) -> bool:
+    """Whether an earlier run has recorded this episode into `folder`.
+
+    Raises:
+        InputError: it has, but with other settings.
+    """
+    if not folder.exists():
+        return False
+    if other := same_settings(folder, settings.facts(seed)):
+        raise InputError(
+            f"{folder} was recorded with another {other} than is asked for now; remove it, or give "
+            "another folder or other seeds."
+        )
+    return True
 
 
 def same_settings(bag: Path, facts: dict[str, str]) -> str:

@@ -22,10 +22,10 @@ from liquid_control.rollout import dart
 from liquid_control.rollout.episode import Episode
 from liquid_control.rollout.episode_bag import (
     Settings,
+    is_recorded,
     load_policy,
     load_world,
     record_episode,
-    same_settings,
 )
 from liquid_control.rollout.pilots import PolicyPilot, chosen_outputs
 from liquid_control.rollout.workers import in_parallel, make_world, split_options
@@ -122,7 +122,7 @@ Job = tuple[Settings, int, Path]
 
 
 def _record(jobs: list[Job], output: Path, workers: int) -> int:
-    todo = [job for job in jobs if not _recorded(*job)]
+    todo = [job for job in jobs if not is_recorded(*job)]
     done: list[Episode] = []
     try:
         with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar:
@@ -150,18 +150,6 @@ def _record(jobs: list[Job], output: Path, workers: int) -> int:
 
 def _record_job(job: Job) -> Episode:
     return record_episode(*job)
-
-
-def _recorded(settings: Settings, seed: int, folder: Path) -> bool:
-    """Whether an earlier run has recorded this episode; it must have been done in the same way."""
-    if not folder.exists():
-        return False
-    if other := same_settings(folder, settings.facts(seed)):
-        raise InputError(
-            f"{folder} was recorded with another {other} than this command's; give another folder "
-            "or other seeds."
-        )
-    return True
 
 
 def _spread(settings: Settings, seed: int) -> Settings:

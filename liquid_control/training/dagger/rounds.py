@@ -33,7 +33,7 @@ from liquid_control.rollout import (
     parse_options,
     split_options,
 )
-from liquid_control.rollout.episode_bag import Settings, record_episode, same_settings
+from liquid_control.rollout.episode_bag import Settings, is_recorded, record_episode
 from liquid_control.training import closed_loop
 from liquid_control.training.dagger.recipe import DaggerRecipe
 from liquid_control.training.dagger.select import answers, around_mistakes, choose
@@ -220,7 +220,7 @@ class Run:
     def _recording(self, number: int) -> dict[str, Any]:
         jobs = self._bags(number)
         jobs[0][2].parent.mkdir(parents=True, exist_ok=True)
-        todo = [job for job in jobs if not _recorded(*job)]
+        todo = [job for job in jobs if not is_recorded(*job)]
         threads = torch.get_num_threads()
         try:
             with tqdm(
@@ -306,18 +306,6 @@ class Run:
 
 def _record(job: tuple[Settings, int, Path]) -> Episode:
     return record_episode(*job)
-
-
-def _recorded(settings: Settings, seed: int, folder: Path) -> bool:
-    """Whether an earlier run has recorded this episode; it must have been done in the same way."""
-    if not folder.exists():
-        return False
-    if other := same_settings(folder, settings.facts(seed)):
-        raise InputError(
-            f"{folder} was recorded with another {other} than this run's; remove it, or give "
-            "another --work."
-        )
-    return True
 
 
 def _plain(recipe: DaggerRecipe) -> dict[str, Any]:
