@@ -1,23 +1,151 @@
-"""Parameters with a description and a range, as `ros2 param describe` shows them."""
+"""Parameters with a description, a range and a time at which they may change.
+
+`ros2 param describe` shows all three.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterUninitializedException,
 )
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from liquid_control.errors import InputError
 from liquid_control.safety import Limits
 from liquid_control.training.online_settings import Settings
 
-__all__ = ["declare", "declare_learning", "declare_limits"]
+__all__ = ["Item", "Parameters", "When", "declare", "declare_learning", "declare_limits"]
+
+When = Literal["never", "unconfigured", "inactive", "always"]
+_WHEN: dict[When, str] = {
+    "never": "",
+    "unconfigured": "changes only while the node is unconfigured",
+    "inactive": "changes only while the node is not active",
+    "always": "changes at once, at any time",
+}
+_FIRST = {"unconfigured": "deactivate it and clean it up first", "inactive": "deactivate it first"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One parameter.
+
+    Args:
+        name: of it.
+        default: its value where none is given; also says its type.
+        text: what it is, with its unit in square brackets.
+        low, high: its range, for numbers.
+        when: the node may be set anew; "never": the value given at start holds.
+        choices: the only values, for texts.
+    """
+
+    name: str
+    default: bool | int | float | str
+    text: str
+    low: float | None = None
+    high: float | None = None
+    when: When = "never"
+    choices: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """`text`, and when it may change."""
+        return "; ".join(part for part in (self.text, _WHEN[self.when]) if part)
+
+
+class Parameters(Mapping[str, Any]):
+    """The parameters of a node by name, as they are now.
+
+    A value that is no choice, comes at the wrong time, or does not fit the others is refused with
+    a sentence, at start as well as later.
+
+    Args:
+        node: to declare them for.
+        items: them.
+        phase: says whether the node is "unconfigured", "inactive" or "active".
+        check: of all values together: what does not fit in one sentence, else "".
+        changed: called after values have changed.
+
+    Raises:
+        InputError: a value given at start is refused.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        items: Sequence[Item],
+        phase: Callable[[], str],
+        check: Callable[[Mapping[str, Any]], str] = lambda values: "",
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._node, self._phase, self._check, self._changed = node, phase, check, changed
+        self._items = {item.name: item for item in items}
+        self._values = {
+            item.name: declare(
+                node,
+                item.name,
+                item.default,
+                item.description,
+                item.low,
+                item.high,
+                changeable=item.when != "never",
+            )
+            for item in items
+        }
+        if trouble := self._choices(self._values) or check(self._values):
+            raise InputError(trouble)
+        node.add_on_set_parameters_callback(self._on_set)
+        node.add_post_set_parameters_callback(self._on_changed)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _on_set(self, asked: list[Parameter]) -> SetParametersResult:
+        news = {each.name: each.value for each in asked if each.name in self._items}
+        trouble = self._time(news) or self._choices(news)
+        trouble = trouble or (self._check({**self._values, **news}) if news else "")
+        return SetParametersResult(successful=not trouble, reason=trouble)
+
+    def _on_changed(self, done: list[Parameter]) -> None:
+        news = {each.name: each.value for each in done if each.name in self._items}
+        if news:
+            self._values |= news
+            self._changed()
+
+    def _time(self, news: Mapping[str, Any]) -> str:
+        phase = self._phase()
+        for name in news:
+            when = self._items[name].when
+            if phase == "unconfigured" or when == "always" or when == phase:
+                continue
+            return f"Parameter {name} {_WHEN[when]}, and it is {phase}; {_FIRST[when]}."
+        return ""
+
+    def _choices(self, values: Mapping[str, Any]) -> str:
+        for name, value in values.items():
+            choices = self._items[name].choices
+            if choices and value not in choices:
+                return f"Parameter {name} must be {' or '.join(choices)}, got {value!r}."
+        return ""
 
 
 def declare(

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -21,12 +22,16 @@ from std_srvs.srv import SetBool, Trigger
 
 from liquid_control import models
 from liquid_control.errors import InputError
-from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
-from liquid_control.ros.parameters import declare, declare_learning
+from liquid_control.ros.frames import Frame, Frames, Refusal
+from liquid_control.ros.parameters import Parameters, declare_learning
+from liquid_control.ros.policy_parameters import ITEMS
 from liquid_control.ros.runtime import NEWEST, Stop, leave, run
 from liquid_control.ros.vehicle import Vehicle
 from liquid_control.training.online_settings import Settings
+
+if TYPE_CHECKING:
+    from liquid_control.policy import Decision
 
 __all__ = ["PolicyNode", "main"]
 
@@ -42,42 +47,39 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        self._model = declare(self, "model", "driving_ncp", "name or folder of the model")
-        self.autostart = declare(self, "autostart", True, "configure and activate at start")
-        self._transport = declare(self, "image_transport", "raw", "raw or compressed")
-        self._stamped = declare(self, "stamped", True, "cmd_vel as TwistStamped; else Twist")
-        self._max_gap = declare(
-            self, "max_gap", 0.2, "longer silence between frames resets the state [s]", 0.01, 10.0
-        )
-        self._period = declare(
-            self, "nominal_period", 1 / 30, "elapsed time of a first frame [s]", 0.001, 1.0
-        )
-        self._vehicle = Vehicle(
-            speed=declare(self, "speed", 5.0, "for models without a speed [m/s]", 0.0, 60.0),
-            wheelbase=declare(self, "wheelbase", 2.7, "of the vehicle [m]", 0.01, 20.0),
-            max_wheel_angle=declare(
-                self, "max_wheel_angle", 0.4, "full lock, for models that steer [rad]", 0.01, 1.5
-            ),
-        )
-        if self._transport not in ("raw", "compressed"):
-            raise InputError(
-                f"Parameter image_transport must be raw or compressed, got {self._transport!r}; "
-                "other transports need a republisher."
-            )
-        self.failure = ""
-        self._learning = declare_learning(self)
         self._driver = self._output = self._adaptation = None
         self._subscription: Subscription | None = None
+        self.parameters = Parameters(self, ITEMS, self._phase, changed=self._changed)
+        self.autostart = self.parameters["autostart"]
+        self.failure = ""
+        self._learning = declare_learning(self)
         self._enabled = True
-        self._last_stamp: int | None = None
-        self._last_sequence = 0
         self._trouble = ""
-        self._frames = self._dropped = self._refused = self._resets = 0
+        self._decided = self._resets = 0
+        self._frames = Frames(self.parameters, lambda: self.get_clock().now().nanoseconds)
+        # By the reason to count by, what each looks at: one sentence where something is wrong, else
+        # "". The first stops the vehicle. `frame_checks` look before a decision is made,
+        # `decision_checks` before it becomes a command; after those the state is fresh.
+        self.frame_checks: dict[str, Callable[[Frame], str]] = {}
+        self.decision_checks: dict[str, Callable[[Frame, Decision], str]] = {}
         self._ages, self._inferences = Window(), Window()
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/forget", self._on_forget)
-        Diagnostics(self, self._model)
+        Diagnostics(self, self.parameters["model"])
+
+    def _phase(self) -> str:
+        if self._driver is None:
+            return "unconfigured"
+        return "inactive" if self._subscription is None else "active"
+
+    def _vehicle(self) -> Vehicle:
+        names = ("speed", "wheelbase", "max_wheel_angle")
+        return Vehicle(**{name: self.parameters[name] for name in names})
+
+    def _changed(self) -> None:
+        if self._output is not None:
+            self._output.vehicle = self._vehicle()
 
     # Lifecycle
 
@@ -125,24 +127,26 @@ class PolicyNode(LifecycleNode):
 
         # One frame is too little work to share; more threads only disturb other processes.
         torch.set_num_threads(1)
-        folder = models.find(self._model)
-        policy = Policy.load(folder)
-        self._vehicle.check(policy.spec)
+        name = self.parameters["model"]
+        folder = models.find(name)
+        policy, vehicle = Policy.load(folder), self._vehicle()
+        vehicle.check(policy.spec)
         driver = Driver(policy)
         frame = np.zeros((policy.camera.height, policy.camera.width, 3), np.uint8)
         for _ in range(3):
-            driver.step(frame, self._period)
+            driver.step(frame, self.parameters["nominal_period"])
             driver.attention()
         self._driver = driver
-        self._output = PolicyOutput(self, policy, self._vehicle, self._stamped)
+        self._output = PolicyOutput(self, policy, vehicle, self.parameters["stamped"])
+        self.frame_checks.clear()
+        self.decision_checks.clear()
+        self.decision_checks["not_finite"] = self._not_finite
         if self._learning is not None:
             self._begin_to_learn(folder, self._learning)
         wiring, size = policy.wiring, f"a state of {len(policy.state_names)} numbers"
         if wiring is not None:
             size = f"{wiring.units} neurons, {wiring.synapses} synapses"
-        self.get_logger().info(
-            f"Loaded {self._model}: {size}, outputs {', '.join(policy.spec.names)}."
-        )
+        self.get_logger().info(f"Loaded {name}: {size}, outputs {', '.join(policy.spec.names)}.")
 
     def _begin_to_learn(self, folder: Path, settings: Settings) -> None:
         from liquid_control.ros.adaptation import Adaptation
@@ -150,7 +154,7 @@ class PolicyNode(LifecycleNode):
         changed = self._output.weights_changed
         try:
             self._adaptation = Adaptation(
-                self, folder, self._driver, self._vehicle, settings, changed
+                self, folder, self._driver, self._vehicle(), settings, changed
             )
         except InputError:
             self._unload()
@@ -159,14 +163,15 @@ class PolicyNode(LifecycleNode):
     def _activate(self) -> None:
         self._reset()
         self._enabled = True
-        self._last_sequence = 0
+        self._frames.begin()
         # Listening only while active also tells others, through the graph, that it is.
-        if self._transport == "raw":
+        if self.parameters["image_transport"] == "raw":
             kind, topic = Image, "image"
         else:
             kind, topic = CompressedImage, "image/compressed"
         self._subscription = self.create_subscription(kind, topic, self._on_image, NEWEST)
-        self._output.facts(str(models.find(self._model).resolve()), self._subscription.topic_name)
+        folder = models.find(self.parameters["model"]).resolve()
+        self._output.facts(str(folder), self._subscription.topic_name)
         self.get_logger().info(f"Driving by {self._subscription.topic_name}.")
 
     def _halt(self) -> None:
@@ -194,7 +199,7 @@ class PolicyNode(LifecycleNode):
 
     def _reset(self) -> None:
         self._driver.reset()
-        self._last_stamp = None
+        self._frames.forget()
         self._resets += 1
 
     def _on_reset(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
@@ -229,72 +234,82 @@ class PolicyNode(LifecycleNode):
         arrived = time.time_ns()
         if not self._enabled:
             return
-        self._count_dropped(info)
-        stamp = conversion.nanoseconds(message.header.stamp)
+        self._frames.count(info)
         began = time.perf_counter()
         try:
-            frame = conversion.decode_image(message)
-            decision = self._driver.step(frame, self._elapsed(stamp))
-        except InputError as error:
-            self._refuse(str(error))
+            frame = self._look(message)
+            decision = self._decide(frame)
+        except Refusal as refusal:
+            self._refuse(refusal)
             return
         inference = time.perf_counter() - began
-        self._last_stamp = stamp
-        if not all(map(math.isfinite, decision.command)):
-            self._refuse(f"The model {self._model} gave a command that is not finite; reset it.")
-            self._reset()
-            return
-        self._output.command(decision, stamp)
+        self._output.command(decision, frame.stamp)
         # What the middleware stamps when a frame is published; 0 where it does not.
         sent = info["source_timestamp"] or arrived
         age = (time.time_ns() - sent) * 1e-9
         self._trouble = ""
-        self._frames += 1
+        self._decided += 1
         self._ages.add(age)
         self._inferences.add(inference)
-        self._output.audit(decision, stamp, message)
-        self._output.latency(age, inference, stamp)
-        frame_id = message.header.frame_id
-        self._output.attention(frame, self._driver.attention, stamp, frame_id)
-        if self._adaptation is not None:
-            self._adaptation.follow(decision, stamp)
+        self._publish(frame, decision, age, inference)
 
-    def _elapsed(self, stamp: int) -> float:
-        """Time since the frame before [s]; a gap or a clock set back makes the state fresh."""
-        if self._last_stamp is not None:
-            elapsed = (stamp - self._last_stamp) * 1e-9
-            if 0.0 <= elapsed <= self._max_gap:
-                return elapsed
-            self.get_logger().warning(
-                f"The frames' stamps went on by {elapsed:.3f} s; the state starts afresh.",
-                throttle_duration_sec=1.0,
-            )
+    def _look(self, message: Image | CompressedImage) -> Frame:
+        """The frame of a message, once nothing speaks against it."""
+        frame = self._frames.read(message)
+        for reason, check in self.frame_checks.items():
+            if text := check(frame):
+                raise Refusal(reason, text)
+        if frame.afresh:
+            self.get_logger().warning(frame.afresh, throttle_duration_sec=1.0)
             self._reset()
-        return self._period
+        return frame
 
-    def _count_dropped(self, info: Mapping[str, int]) -> None:
-        # 0 or None: this middleware does not number its messages.
-        sequence = info.get("publication_sequence_number") or 0
-        if 0 < self._last_sequence < sequence:
-            self._dropped += sequence - self._last_sequence - 1
-        self._last_sequence = sequence
+    def _decide(self, frame: Frame) -> Decision:
+        """The decision on a frame, once nothing speaks against it."""
+        try:
+            decision = self._driver.step(frame.pixels, frame.elapsed)
+        except InputError as error:
+            raise Refusal("picture", str(error)) from error
+        self._frames.decided(frame)
+        for reason, check in self.decision_checks.items():
+            if text := check(frame, decision):
+                self._reset()
+                raise Refusal(reason, text)
+        return decision
 
-    def _refuse(self, text: str) -> None:
+    def _publish(self, frame: Frame, decision: Decision, age: float, inference: float) -> None:
+        """What may come after the command: audit trail, attention, learning."""
+        self._output.audit(decision, frame.stamp, frame.message)
+        self._output.latency(age, inference, frame.stamp)
+        frame_id = frame.message.header.frame_id
+        self._output.attention(frame.pixels, self._driver.attention, frame.stamp, frame_id)
+        if self._adaptation is not None:
+            self._adaptation.follow(decision, frame.stamp)
+
+    def _not_finite(self, frame: Frame, decision: Decision) -> str:
+        if all(map(math.isfinite, decision.command)):
+            return ""
+        return f"The model {self.parameters['model']} gave a command that is not finite; reset it."
+
+    def _refuse(self, refusal: Refusal) -> None:
         """Say once what is wrong with the frames, and stop the vehicle as long as it is."""
-        self._refused += 1
+        self._frames.refused[refusal.reason] += 1
+        text = str(refusal)
         if text != self._trouble:
             self._trouble = text
             self.get_logger().error(text)
-        self._stop_vehicle(last=False)
+        if refusal.stop:
+            self._stop_vehicle(last=False)
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         rate, age, late_age = self._ages.report()
         _, inference, late_inference = self._inferences.report()
         values = {
             "rate_hz": rate,
-            "frames": self._frames,
-            "dropped_frames": self._dropped,
-            "refused_frames": self._refused,
+            "frames": self._decided,
+            "dropped_frames": self._frames.dropped,
+            "refused_frames": self._frames.refused.total(),
+            **{f"refused_{name}": count for name, count in self._frames.refused.items()},
             "resets": self._resets,
             "frame_to_command_p50_ms": age,
             "frame_to_command_p99_ms": late_age,

@@ -40,7 +40,7 @@ class PolicyOutput:
     """
 
     def __init__(self, node: LifecycleNode, policy: Policy, vehicle: Vehicle, stamped: bool):
-        self._node, self._policy, self._vehicle, self._stamped = node, policy, vehicle, stamped
+        self._node, self._policy, self.vehicle, self._stamped = node, policy, vehicle, stamped
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
         self._ackermann = None
@@ -111,7 +111,7 @@ class PolicyOutput:
             self.facts(*self._facts_of)
 
     def command(self, decision: Decision, stamp_ns: int) -> Motion:
-        motion = self._vehicle.motion(self._policy.spec, decision.command)
+        motion = self.vehicle.motion(self._policy.spec, decision.command)
         self._command.publish(self._twist(motion, stamp_ns))
         if self._ackermann is not None:
             self._ackermann.publish(self._ackermann_message(motion, stamp_ns))
@@ -132,7 +132,7 @@ class PolicyOutput:
     def _ackermann_message(self, motion: Motion, stamp_ns: int) -> object:
         message = self._ackermann_type(header=conversion.header(stamp_ns, "base_link"))
         message.drive.speed = motion.speed
-        message.drive.steering_angle = self._vehicle.wheel_angle(motion)
+        message.drive.steering_angle = self.vehicle.wheel_angle(motion)
         return message
 
     def audit(self, decision: Decision, stamp_ns: int, image: Image | CompressedImage) -> None:
