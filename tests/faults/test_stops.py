@@ -1,0 +1,48 @@
+"""After each of these faults the vehicle is stopped, stays so, and somebody says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from fault_rig.faults import FAULTS, strike
+from fault_rig.rig import Rig
+
+pytestmark = pytest.mark.ros
+
+# One of a process, one of the frames; each of the others takes seconds as well.
+QUICK = ("policy_stopped", "truncated")
+
+
+@pytest.fixture(scope="module")
+def rig(model, tmp_path_factory) -> Iterator[Rig]:
+    """The vehicle of the faults that need nothing special; every fault leaves it driving."""
+    with Rig(tmp_path_factory.mktemp("log"), model) as rig:
+        yield rig.start_all()
+
+
+@pytest.fixture(scope="module")
+def jpeg_rig(model, tmp_path_factory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("log"), model, compressed=True) as rig:
+        yield rig.start_all()
+
+
+RAW = [name for name, fault in FAULTS.items() if not fault.compressed]
+JPEG = [name for name, fault in FAULTS.items() if fault.compressed]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_fault_stops_the_vehicle(rig, name):
+    strike(rig, FAULTS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in RAW if name not in QUICK])
+def test_every_other_fault_stops_the_vehicle(rig, name):
+    strike(rig, FAULTS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JPEG)
+def test_every_fault_of_compressed_frames_stops_the_vehicle(jpeg_rig, name):
+    strike(jpeg_rig, FAULTS[name])
