@@ -16,6 +16,7 @@ import numpy as np
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_typestore
 
+from liquid_control.data.decoding import decode_image
 from liquid_control.errors import InputError
 
 __all__ = [
@@ -43,15 +44,6 @@ __all__ = [
 STORE = get_typestore(Stores.ROS2_KILTED)
 _TYPES = STORE.types
 _SECOND = 1_000_000_000
-
-# encoding: channels, OpenCV conversion to RGB (None: already RGB)
-_ENCODINGS: dict[str, tuple[int, int | None]] = {
-    "rgb8": (3, None),
-    "bgr8": (3, cv2.COLOR_BGR2RGB),
-    "rgba8": (4, cv2.COLOR_RGBA2RGB),
-    "bgra8": (4, cv2.COLOR_BGRA2RGB),
-    "mono8": (1, cv2.COLOR_GRAY2RGB),
-}
 
 
 def serialize(message: Any) -> memoryview:
@@ -172,40 +164,6 @@ def camera_info(intrinsics: Mapping[str, Any], stamp_ns: int, frame_id: str = "c
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         ),
     )
-
-
-def decode_image(message: Any) -> np.ndarray:
-    """uint8 RGB (rows, columns, 3) of an Image or CompressedImage, also of rclpy's.
-
-    The array may be a read-only view of the message.
-
-    Raises:
-        InputError: an encoding that is not known, or data that does not fit its description.
-    """
-    data = np.frombuffer(message.data, np.uint8)
-    if not hasattr(message, "encoding"):
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        if decoded is None:
-            raise InputError(
-                f"A compressed image ({message.format!r}, {data.size} bytes) cannot be decoded; "
-                "expected PNG or JPEG, so the frame is probably damaged: leave it out."
-            )
-        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded)
-    if message.encoding not in _ENCODINGS:
-        raise InputError(
-            f"Image encoding {message.encoding!r} is not supported; publish the camera as one of "
-            f"{', '.join(_ENCODINGS)}, or compressed."
-        )
-    channels, conversion = _ENCODINGS[message.encoding]
-    rows, columns, step = message.height, message.width, message.step
-    if data.size != rows * step or step < columns * channels or not rows or not columns:
-        raise InputError(
-            f"An image of {rows} x {columns} {message.encoding} with step {step} needs "
-            f"{rows * max(step, columns * channels)} bytes, got {data.size}; check the camera."
-        )
-    # A row may be padded up to `step`.
-    pixels = data.reshape(rows, step)[:, : columns * channels].reshape(rows, columns, channels)
-    return pixels if conversion is None else cv2.cvtColor(pixels, conversion)
 
 
 def image_hash(message: Any) -> str:

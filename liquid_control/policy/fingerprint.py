@@ -30,7 +30,10 @@ _PACKAGES = ("torch", "numpy", "numba", "llvmlite", "opencv-python-headless")
 # What makes libraries take other instructions than the processor has.
 _LIMITS = ("DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "NUMBA_CPU_NAME")
 # Rooms whose code a decision runs through.
-_ROOMS = ("attention", "camera", "circuits", "command.py", "perception", "policy")
+_ROOMS = (
+    *("attention", "camera", "circuits", "command.py", "data/decoding.py"),
+    *("perception", "policy"),
+)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from liquid_control.data import messages
 from liquid_control.data.alignment import forward, match
 from liquid_control.data.bag import BagReader
 from liquid_control.data.commands import command_values, default_outputs
+from liquid_control.data.decoding import is_plain
 from liquid_control.data.drive import MAX_GAP_S, stamp_or_log_time
 from liquid_control.data.importers.images import image_format
 from liquid_control.data.importers.topic_map import Source, TopicMap
@@ -222,7 +223,7 @@ def _encoded(message: Any) -> tuple[bytes, str]:
     Raises:
         ValueError: the image is damaged; the text says so, as a reason to count.
     """
-    if not hasattr(message, "encoding"):
+    if not hasattr(message, "encoding") and is_plain(message.format):
         data = bytes(message.data)
         if format := image_format(data):
             return data, format
