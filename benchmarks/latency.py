@@ -300,12 +300,11 @@ def main(
         camera = Camera()
         for contender in measured:
             camera.connect(contender.name)
-        while not all([camera.connected(contender.name) for contender in measured]):
-            ended = [
-                child for item in measured for child in item.children if child.code is not None
-            ]
-            if ended:
-                raise SystemExit(f"{ended[0].name} ended: {ended[0].last_words()}")
+        children = [child for contender in measured for child in contender.children]
+        while not all(camera.connected(contender.name) for contender in measured):
+            for child in children:
+                if child.code is not None:
+                    raise SystemExit(f"{child.name} ended: {child.last_words()}")
         # A pause of the collector here would look like one of the node.
         gc.collect()
         gc.disable()
