@@ -104,6 +104,12 @@ FAULTS: dict[str, Fault] = {
         "no frames on /image",
     ),
     "camera_silent": _source("camera sends nothing", "silent", "policy", "no frames on /image"),
+    "frozen": _source("frames repeat one picture", "frozen", "policy", "repeats one picture"),
+    "black": _source("frames are black", "black", "policy", "are black"),
+    "other_size": _source(
+        "frames of another size", "other_size", "policy", "followed by one of 156 x 600"
+    ),
+    "jumping": _source("stamps jump to and fro by 1 s", "jumping", "policy", "jump back again"),
     "truncated": _source("frames cut off", "truncated", "policy", "needs .* bytes"),
     "wrong_step": _source("wrong row step", "wrong_step", "policy", "with step 200"),
     "truncated_jpeg": _source("JPEG cut off", "truncated", "policy", "cannot be decoded", True),

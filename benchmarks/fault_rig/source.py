@@ -42,12 +42,13 @@ class Source(Node):
         self._odometry_out = self.create_publisher(Odometry, "odom", SENSOR)
         self._began_out = self.create_publisher(String, "fault/began", LATCHED)
         self._fault = self._new = ""
-        self._number, self._speed = 0, 0.0
+        self._number, self._speed, self._way = 0, 0.0, 0.0
         noise = np.random.default_rng(0)
         self._texture = noise.integers(40, 216, (ROWS, COLUMNS, 3), np.uint8)
         self.create_subscription(String, "fault", self._on_fault, COMMAND)
         self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_command, COMMAND)
-        every(self, 1.0 / rate, self._tick)
+        self._period = 1.0 / rate
+        every(self, self._period, self._tick)
 
     def _on_fault(self, message: String) -> None:
         self._fault = self._new = message.data
@@ -62,7 +63,9 @@ class Source(Node):
             stamp -= SECOND
         if fault != "frozen":
             self._number += 1
+        self._way += self._speed * self._period
         odometry = Odometry(header=conversion.header(now, "odom"), child_frame_id="base_link")
+        odometry.pose.pose.position.x = self._way
         odometry.twist.twist = conversion.twist(self._speed, 0.0)
         self._odometry_out.publish(odometry)
         began = time.time_ns()

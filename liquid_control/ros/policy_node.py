@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from liquid_control import models
 from liquid_control.errors import InputError
+from liquid_control.ros.camera_watch import CameraWatch
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
 from liquid_control.ros.frames import Frame, Frames, Refusal
 from liquid_control.ros.parameters import Parameters, declare_learning
@@ -47,7 +48,7 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        self._driver = self._output = self._adaptation = None
+        self._driver = self._output = self._adaptation = self._watch = None
         self._subscription: Subscription | None = None
         self.parameters = Parameters(self, ITEMS, self._phase, changed=self._changed)
         self.autostart = self.parameters["autostart"]
@@ -138,7 +139,9 @@ class PolicyNode(LifecycleNode):
             driver.attention()
         self._driver = driver
         self._output = PolicyOutput(self, policy, vehicle, self.parameters["stamped"])
+        self._watch = CameraWatch(self, self.parameters)
         self.frame_checks.clear()
+        self.frame_checks |= self._watch.checks
         self.decision_checks.clear()
         self.decision_checks["not_finite"] = self._not_finite
         if self._learning is not None:
@@ -164,6 +167,7 @@ class PolicyNode(LifecycleNode):
         self._reset()
         self._enabled = True
         self._frames.begin()
+        self._watch.forget()
         # Listening only while active also tells others, through the graph, that it is.
         if self.parameters["image_transport"] == "raw":
             kind, topic = Image, "image"
@@ -186,7 +190,9 @@ class PolicyNode(LifecycleNode):
             self._output.destroy()
         if self._adaptation is not None:
             self._adaptation.destroy()
-        self._driver = self._output = self._adaptation = None
+        if self._watch is not None:
+            self._watch.destroy()
+        self._driver = self._output = self._adaptation = self._watch = None
 
     def close(self) -> None:
         self._halt()
@@ -207,6 +213,7 @@ class PolicyNode(LifecycleNode):
         reply.message = "the state is fresh" if reply.success else "no model is loaded"
         if reply.success:
             self._reset()
+            self._watch.forget()
         return reply
 
     def _on_enable(self, request: SetBool.Request, reply: SetBool.Response) -> SetBool.Response:

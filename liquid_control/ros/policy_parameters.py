@@ -46,4 +46,6 @@ ITEMS = (
         1.5,
         when="unconfigured",
     ),
+    Item("frozen_frames", True, "stop when the camera is frozen while odom moves", when="always"),
+    Item("black_frames", True, "stop when the camera's frames are black", when="always"),
 )

@@ -41,7 +41,7 @@ def test_every_decision_can_be_recomputed_from_what_was_published(camera, model)
     loaded = Policy.load(model)
     commands = camera.probe.listen(TwistStamped, "cmd_vel")
     neurons = camera.probe.listen(JointState, "policy/neurons")
-    for number, frame in enumerate([SMALL, LARGE, SMALL[::-1].copy(), SMALL]):
+    for number, frame in enumerate([LARGE, LARGE[::-1].copy(), LARGE]):
         values = camera.show(frame)
         message = camera.decisions[-1]
         prepared = loaded.camera.apply(frame)

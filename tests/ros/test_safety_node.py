@@ -95,7 +95,7 @@ def test_a_killed_policy_leaves_a_vehicle_that_is_stopped(probe, start, model):
     start("safety")
     policy = start("policy", "-p", f"model:={model}", "-p", "speed:=3.0")
     heard = probe.listen(TwistStamped, "cmd_vel_safe", COMMAND)
-    frame = np.zeros((78, 200, 3), np.uint8)
+    frame = np.full((78, 200, 3), 128, np.uint8)
 
     def see() -> bool:
         probe.send_frame(frame, probe.get_clock().now().nanoseconds)
