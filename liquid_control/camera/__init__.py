@@ -1,5 +1,6 @@
 """Everything that happens to an image outside a network, in numpy and OpenCV."""
 
+from liquid_control.camera.calibration import Calibration
 from liquid_control.camera.colour import cut_out, other_colours, recolour
 from liquid_control.camera.distance import from_afar
 from liquid_control.camera.effects import CameraEffects, CameraPipeline
@@ -10,10 +11,12 @@ from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
 from liquid_control.camera.setup import CameraSetup
 from liquid_control.camera.shake import shaken
+from liquid_control.camera.view import RobotCamera, View
 from liquid_control.camera.viewpoint import Viewpoint
 from liquid_control.camera.weather import LensDrops, Precipitation, glare
 
 __all__ = [
+    "Calibration",
     "CameraEffects",
     "CameraPipeline",
     "CameraSetup",
@@ -23,7 +26,9 @@ __all__ = [
     "LensDrops",
     "MotionBlur",
     "Precipitation",
+    "RobotCamera",
     "Undistorter",
+    "View",
     "Viewpoint",
     "cut_out",
     "from_afar",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -21,18 +22,26 @@ class CameraSetup:
         width: columns of a prepared frame [px].
         top: first row of the region of interest as a share of the image's height, 0 to 1.
         bottom: end of the region of interest as a share of the image's height, 0 to 1.
+        horizon: row of the horizon as a share of the prepared frame's height, from its top; below
+            0 and above 1 it lies outside. None: not known.
     """
 
     height: int = 78
     width: int = 200
     top: float = 0.0
     bottom: float = 1.0
+    horizon: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.top < self.bottom <= 1.0:
             raise InputError(
                 "A camera's region of interest needs 0 <= top < bottom <= 1, "
                 f"got top={self.top}, bottom={self.bottom}; give shares of the image's height."
+            )
+        if self.horizon is not None and not math.isfinite(self.horizon):
+            raise InputError(
+                f"A camera's horizon is a share of the frame's height, got {self.horizon}; leave "
+                "it out where it is not known."
             )
         if self.height < 1 or self.width < 1:
             raise InputError(
@@ -68,4 +77,5 @@ class CameraSetup:
         return cv2.resize(region, (self.width, self.height), interpolation=interpolation)
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """For JSON; without a horizon that is not known, as it was before there was one."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
