@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
+from liquid_control.camera import intrinsics
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
 from liquid_control.envs.driving_v0 import expert
 from liquid_control.envs.driving_v0.road import LANE_WIDTH, PAVED_HALF_WIDTH, generate
@@ -148,6 +149,10 @@ class DrivingEnv(gymnasium.Env):
         """What the privileged expert would do now: curvature [1/m] and cruising speed [m/s]."""
         curvature = expert.curvature(self.road, self._place, self._pose)
         return np.array([curvature, self.cruise], np.float32)
+
+    def intrinsics(self) -> dict[str, Any]:
+        """Pinhole model of the front camera [px]; the centre of the top left pixel is (0, 0)."""
+        return intrinsics(WIDTH, HEIGHT, self.fovy).to_dict()
 
     def render(self) -> np.ndarray | None:
         """The car from behind, (360, 640, 3) uint8, with render_mode "rgb_array"."""

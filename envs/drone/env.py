@@ -78,6 +78,7 @@ class DroneEnv(gymnasium.Env):
         command: the `CommandSpec` of the actions.
         cruise: speed [m/s] of the expert.
         options: of the episode, with all that the seed decided.
+        target: middle of the target to fly to now [m].
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -189,6 +190,11 @@ class DroneEnv(gymnasium.Env):
         if self.render_mode == "human":
             self.render()
         return self._observe(), float(reward), terminated, truncated, self._info()
+
+    @property
+    def target(self) -> tuple[float, float, float]:
+        """Middle of the target to fly to now [m]."""
+        return tuple(self._task.target(self._step / RATE).tolist())
 
     def expert_action(self) -> np.ndarray:
         """What the privileged expert would do now: vx, vy, vz [m/s], yaw rate [rad/s]."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,6 +34,7 @@ __all__ = [
     "nanoseconds",
     "odometry",
     "path",
+    "pose",
     "time_message",
     "twist",
     "twist_stamped",
@@ -117,29 +119,56 @@ def named_vector(
     return message
 
 
-def twist(speed: float, yaw_rate: float) -> Twist:
-    """Forward `speed` [m/s] and `yaw_rate` [rad/s, left positive]."""
+def twist(speed: float, yaw_rate: float, left: float = 0.0, up: float = 0.0) -> Twist:
+    """Forward `speed`, `left` and `up` [m/s], and `yaw_rate` [rad/s, left positive]."""
     message = Twist()
-    message.linear.x = float(speed)
+    message.linear.x, message.linear.y, message.linear.z = float(speed), float(left), float(up)
     message.angular.z = float(yaw_rate)
     return message
 
 
 def twist_stamped(
-    speed: float, yaw_rate: float, stamp_ns: int, frame_id: str = "base_link"
+    speed: float,
+    yaw_rate: float,
+    stamp_ns: int,
+    frame_id: str = "base_link",
+    left: float = 0.0,
+    up: float = 0.0,
 ) -> TwistStamped:
-    return TwistStamped(header=header(stamp_ns, frame_id), twist=twist(speed, yaw_rate))
+    return TwistStamped(header=header(stamp_ns, frame_id), twist=twist(speed, yaw_rate, left, up))
+
+
+def pose(
+    place: Sequence[float], turn: Sequence[float], stamp_ns: int, frame_id: str = "map"
+) -> PoseStamped:
+    """A pose at `place` (x, y, z) [m], turned by the quaternion `turn` (x, y, z, w)."""
+    message = PoseStamped(header=header(stamp_ns, frame_id))
+    position, orientation = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = map(float, place)
+    orientation.x, orientation.y, orientation.z, orientation.w = map(float, turn)
+    return message
 
 
 def odometry(
-    x: float, y: float, yaw: float, speed: float, yaw_rate: float, stamp_ns: int, parent: str
+    place: Sequence[float],
+    turn: Sequence[float],
+    velocity: Sequence[float],
+    yaw_rate: float,
+    stamp_ns: int,
+    parent: str,
 ) -> Odometry:
-    """Pose of base_link in `parent` [m, rad] and its twist in base_link [m/s, rad/s]."""
+    """Pose of base_link in `parent` and its twist in base_link.
+
+    Args:
+        place: x, y, z [m].
+        turn: quaternion x, y, z, w.
+        velocity: along base_link's own axes, forward, left, up [m/s].
+        yaw_rate: [rad/s].
+    """
     message = Odometry(header=header(stamp_ns, parent), child_frame_id="base_link")
-    message.pose.pose.position.x = float(x)
-    message.pose.pose.position.y = float(y)
-    message.pose.pose.orientation = _heading(yaw)
-    message.twist.twist = twist(speed, yaw_rate)
+    message.pose.pose = pose(place, turn, stamp_ns).pose
+    speed, left, up = velocity
+    message.twist.twist = twist(speed, yaw_rate, left, up)
     return message
 
 
@@ -158,21 +187,23 @@ def path(points: np.ndarray, stamp_ns: int, frame_id: str = "map") -> Path:
     return message
 
 
-def camera_info(
-    height: int, width: int, vertical_view: float, stamp_ns: int, frame_id: str
-) -> CameraInfo:
-    """An ideal pinhole camera with a vertical field of view [rad] and no distortion."""
-    focal = 0.5 * height / math.tan(0.5 * vertical_view)
-    x, y = (width - 1) / 2, (height - 1) / 2
+def camera_info(intrinsics: Mapping[str, Any], stamp_ns: int, frame_id: str) -> CameraInfo:
+    """A pinhole camera with the lens model "plumb_bob".
+
+    Args:
+        intrinsics: width, height [px], focal lengths fx, fy [px], principal point cx, cy [px] and
+            distortion (k1, k2, p1, p2, k3), as every world gives them.
+    """
+    fx, fy, x, y = (float(intrinsics[name]) for name in ("fx", "fy", "cx", "cy"))
     return CameraInfo(
         header=header(stamp_ns, frame_id),
-        height=height,
-        width=width,
+        height=int(intrinsics["height"]),
+        width=int(intrinsics["width"]),
         distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=[focal, 0.0, x, 0.0, focal, y, 0.0, 0.0, 1.0],
+        d=[float(value) for value in intrinsics["distortion"]],
+        k=[fx, 0.0, x, 0.0, fy, y, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[focal, 0.0, x, 0.0, 0.0, focal, y, 0.0, 0.0, 0.0, 1.0, 0.0],
+        p=[fx, 0.0, x, 0.0, 0.0, fy, y, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
 
 

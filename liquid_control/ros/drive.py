@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -63,14 +64,17 @@ def drive(
     return finish(run, title, outcome, facts, report)
 
 
-def check_world(world: str) -> None:
+def check_world(world: str, options: Sequence[str] = ()) -> None:
     """Draw a world's first frame in a process of its own: a graphics driver may end it.
 
     Raises:
         InputError: it cannot be drawn; the sentence says why.
     """
-    code = "import liquid_control.ros.simulator_node as s, sys; sys.exit(s.draw_once(sys.argv[1]))"
-    command = [sys.executable, "-c", code, world]
+    code = (
+        "import liquid_control.ros.simulator_node as s, sys; "
+        "sys.exit(s.draw_once(sys.argv[1], sys.argv[2:]))"
+    )
+    command = [sys.executable, "-c", code, world, *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     except subprocess.TimeoutExpired as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 
@@ -23,9 +22,9 @@ from liquid_control.policy.fingerprint import (
     text_hash,
     weights_hash,
 )
-from liquid_control.ros import conversion
+from liquid_control.ros import ackermann, conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, deliver
-from liquid_control.ros.vehicle import Motion, Vehicle
+from liquid_control.ros.vehicle import Flight, Motion, Vehicle
 
 __all__ = ["PolicyOutput"]
 
@@ -44,11 +43,9 @@ class PolicyOutput:
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
         self._ackermann = None
-        if importlib.util.find_spec("ackermann_msgs"):
-            from ackermann_msgs.msg import AckermannDriveStamped
-
-            self._ackermann_type = AckermannDriveStamped
-            self._ackermann = self._publisher(AckermannDriveStamped, "ackermann_cmd", COMMAND)
+        self._ackermann_type = ackermann.message_type()
+        if self._ackermann_type is not None and not vehicle.flies(policy.spec):
+            self._ackermann = self._publisher(self._ackermann_type, "ackermann_cmd", COMMAND)
         # Not a lifecycle publisher: said while the node is being activated.
         self._facts = node.create_publisher(String, "~/facts", LATCHED)
         self._facts_of, self._facts_hash, self._number = ("", ""), "", 0
@@ -110,7 +107,7 @@ class PolicyOutput:
         if self._facts_hash:
             self.facts(*self._facts_of)
 
-    def command(self, decision: Decision, stamp_ns: int) -> Motion:
+    def command(self, decision: Decision, stamp_ns: int) -> Motion | Flight:
         motion = self.vehicle.motion(self._policy.spec, decision.command)
         self._command.publish(self._twist(motion, stamp_ns))
         if self._ackermann is not None:
@@ -124,16 +121,15 @@ class PolicyOutput:
         publish = deliver if last else LifecyclePublisher.publish
         publish(self._command, self._twist(Motion(), stamp_ns))
 
-    def _twist(self, motion: Motion, stamp_ns: int) -> TwistStamped | Twist:
+    def _twist(self, motion: Motion | Flight, stamp_ns: int) -> TwistStamped | Twist:
+        speed, left, up = motion.velocity
         if self._stamped:
-            return conversion.twist_stamped(motion.speed, motion.yaw_rate, stamp_ns)
-        return conversion.twist(motion.speed, motion.yaw_rate)
+            return conversion.twist_stamped(speed, motion.yaw_rate, stamp_ns, left=left, up=up)
+        return conversion.twist(speed, motion.yaw_rate, left, up)
 
     def _ackermann_message(self, motion: Motion, stamp_ns: int) -> object:
-        message = self._ackermann_type(header=conversion.header(stamp_ns, "base_link"))
-        message.drive.speed = motion.speed
-        message.drive.steering_angle = self.vehicle.wheel_angle(motion)
-        return message
+        angle = self.vehicle.wheel_angle(motion)
+        return ackermann.fill(self._ackermann_type, motion.speed, angle, stamp_ns)
 
     def audit(self, decision: Decision, stamp_ns: int, image: Image | CompressedImage) -> None:
         """Publish what recomputing the decision takes, and the neurons after it.

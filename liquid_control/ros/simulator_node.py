@@ -1,8 +1,9 @@
-"""Simulator node: a Gymnasium driving world behind the topics of a real car.
+"""Simulator node: one of our worlds behind the topics of a real car or drone.
 
-The car waits, engine running, until the first command that moves it: a policy that still loads
-costs no distance. When it leaves the road that is counted, and the next seed's road begins after
-one second of simulated time, a gap that tells every consumer to start afresh.
+The vehicle waits, engine running, until the first command that moves it: a policy that still loads
+costs no distance. An episode that ends (a crash, a target reached, the time over) is counted, and
+the next seed's begins after one second of simulated time, a gap that tells every consumer to start
+afresh.
 """
 
 from __future__ import annotations
@@ -11,23 +12,22 @@ import math
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_srvs.srv import Trigger
 
-from liquid_control.command import curvature_from_yaw_rate
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics, Window
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, leave, run
 from liquid_control.ros.transforms import Transforms
+from liquid_control.ros.world import World
 
 __all__ = ["SimulatorNode", "draw_once", "main"]
 
@@ -43,17 +43,19 @@ _FRAME = "camera_optical_frame"
 
 class SimulatorNode(Node):
     """Subscribes `cmd_vel_safe`; publishes `camera/image_raw`, `camera/camera_info`, `odom`,
-    `/clock`, `~/state` and, latched, `~/road`, `~/road/left`, `~/road/right`.
+    `/clock` and `~/state`; where the world has a road, latched, `~/road`, `~/road/left` and
+    `~/road/right`; where it has a target, `~/target`.
 
     Modes: "realtime" steps with the wall clock; "lockstep" steps when the command that carries the
     stamp of the last frame has come, so that nothing depends on how fast the machine is.
-    Service `~/reset` starts the next seed's road.
+    Service `~/reset` starts the next seed's episode.
     """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("simulator")
-        world = declare(self, "world", "liquid_control/Driving-v0", "Gymnasium id of the world")
-        self._seed = declare(self, "seed", 7, "of the first road", 0, 2**31 - 1)
+        name = declare(self, "world", "liquid_control/Driving-v0", "Gymnasium id of the world")
+        options = declare(self, "options", [""], "of the world, each NAME=VALUE")
+        self._seed = declare(self, "seed", 7, "of the first episode", 0, 2**31 - 1)
         mode = declare(self, "mode", "realtime", "realtime or lockstep")
         self._patience = declare(
             self, "lockstep_timeout", 1.0, "longest wait for a frame's command [s]", 0.05, 60.0
@@ -61,12 +63,12 @@ class SimulatorNode(Node):
         if mode not in ("realtime", "lockstep"):
             raise InputError(f"Parameter mode must be realtime or lockstep, got {mode!r}.")
         self._lockstep = mode == "lockstep"
-        self._environment, self._vertical_view = _make(world)
-        rate = self._environment.metadata["render_fps"]
+        self._world = World(name, options)
+        rate = self._world.rate
         self._period_ns = round(1e9 / rate)
         self._stamp = _START
-        self._episode = self._crashes = self._overruns = self._unanswered = 0
-        self._action = np.zeros(2, np.float32)
+        self._episode = self._crashes = self._successes = self._overruns = self._unanswered = 0
+        self._action = np.zeros(len(self._world.outputs), np.float32)
         self._waiting = True
         self._called_at: float | None = None
         self._pending = False
@@ -78,33 +80,33 @@ class SimulatorNode(Node):
         self._image_out = self.create_publisher(Image, "camera/image_raw", SENSOR)
         self._info_out = self.create_publisher(CameraInfo, "camera/camera_info", SENSOR)
         self._state_out = self.create_publisher(JointState, "~/state", 10)
+        lines = {"lane": "~/road", "left_edge": "~/road/left", "right_edge": "~/road/right"}
         self._roads_out = {
-            name: self.create_publisher(Path, topic, LATCHED)
-            for name, topic in (
-                ("lane", "~/road"),
-                ("left_edge", "~/road/left"),
-                ("right_edge", "~/road/right"),
-            )
+            line: self.create_publisher(Path, topic, LATCHED)
+            for line, topic in lines.items()
+            if self._world.road
         }
+        self._target_out = None
         self._transforms = Transforms(self)
         self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_command, COMMAND)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self._reset()
+        if self._world.target is not None:
+            self._target_out = self.create_publisher(PoseStamped, "~/target", 10)
         if self._lockstep:
             every(self, 0.02, self._on_wait)
         else:
             every(self, 1.0 / rate, self._on_period)
-        Diagnostics(self, world)
-        self.get_logger().info(f"{world} with seed {self._seed} runs in {mode} at {rate} Hz.")
+        Diagnostics(self, name)
+        self.get_logger().info(f"{name} with seed {self._seed} runs in {mode} at {rate} Hz.")
 
     def _reset(self) -> None:
-        self._frame, self._info = self._environment.reset(seed=self._seed)
+        self._moment = self._world.reset(self._seed)
         self._action[:] = 0.0
         self._waiting = True
         self._waits_since = self._stamp
         for name, publisher in self._roads_out.items():
-            line = getattr(self._environment.unwrapped.road, name)
-            publisher.publish(conversion.path(line[::_PATH_STEP], self._stamp))
+            publisher.publish(conversion.path(self._world.line(name)[::_PATH_STEP], self._stamp))
 
     def _next_episode(self) -> None:
         self._seed += 1
@@ -115,7 +117,7 @@ class SimulatorNode(Node):
     def _on_reset(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
         self._next_episode()
         self._publish()
-        reply.success, reply.message = True, f"a new road with seed {self._seed}"
+        reply.success, reply.message = True, f"a new episode with seed {self._seed}"
         return reply
 
     # Time
@@ -139,12 +141,14 @@ class SimulatorNode(Node):
             self._advance()
 
     def _on_command(self, message: TwistStamped) -> None:
-        speed, rate = message.twist.linear.x, message.twist.angular.z
-        if not (math.isfinite(speed) and math.isfinite(rate)):
+        linear, rate = message.twist.linear, message.twist.angular.z
+        velocity = linear.x, linear.y, linear.z
+        if not all(map(math.isfinite, (*velocity, rate))):
             return
         stamp = conversion.nanoseconds(message.header.stamp)
+        action = self._world.action(velocity, rate)
         if self._waiting:
-            if speed == 0.0 or stamp < self._waits_since:
+            if not action.any() or stamp < self._waits_since:
                 return
             now = time.monotonic()
             self._called_at = now if self._called_at is None else self._called_at
@@ -154,52 +158,58 @@ class SimulatorNode(Node):
         if stamp == self._stamp and self._pending:
             self._answers.add(time.monotonic() - self._published_at)
             self._pending = False
-        self._action[:] = curvature_from_yaw_rate(rate, speed), speed
+        self._action = action
         if self._lockstep and stamp == self._stamp:
             self._advance()
 
     def _advance(self) -> None:
-        """One period of simulated time, in which the car only waits before its first command."""
+        """One period of simulated time; before its first command the vehicle only waits."""
         self._stamp += self._period_ns
         if not self._waiting:
             began = time.perf_counter()
-            frame, _, terminated, truncated, info = self._environment.step(self._action)
-            self._frame, self._info = frame, info
+            moment = self._moment = self._world.step(self._action)
             self._steps.add(time.perf_counter() - began)
-            if terminated:
-                self._crashes += 1
-                self.get_logger().warning(
-                    f"The car left the road of seed {self._seed} after {info['distance']:.0f} m."
-                )
-            if terminated or truncated:
+            if moment.ended:
+                self._count()
                 self._publish()
                 self._next_episode()
         self._publish()
 
+    def _count(self) -> None:
+        moment, log = self._moment, self.get_logger()
+        self._crashes += moment.crashed
+        self._successes += moment.success
+        text = f"seed {self._seed} after {moment.info['distance']:.0f} m"
+        if moment.crashed:
+            log.warning(f"Crash: {text}.")
+        else:
+            log.info(f"{'Success' if moment.success else 'Neither success nor crash'}: {text}.")
+
     # Messages
 
     def _publish(self) -> None:
-        stamp, info = self._stamp, self._info
-        rows, columns = self._frame.shape[:2]
+        stamp, moment = self._stamp, self._moment
         self._published_at, self._pending = time.monotonic(), True
         self._clock_out.publish(conversion.clock(stamp))
-        odometry = conversion.odometry(
-            info["x"], info["y"], info["yaw"], info["speed"], info["yaw_rate"], stamp, "odom"
-        )
+        turn, rate = moment.attitude, moment.info["yaw_rate"]
+        odometry = conversion.odometry(moment.place, turn, moment.velocity, rate, stamp, "odom")
         self._odometry_out.publish(odometry)
-        self._image_out.publish(conversion.image(self._frame, stamp, _FRAME))
-        self._info_out.publish(
-            conversion.camera_info(rows, columns, self._vertical_view, stamp, _FRAME)
-        )
+        self._image_out.publish(conversion.image(moment.frame, stamp, _FRAME))
+        self._info_out.publish(conversion.camera_info(self._world.intrinsics, stamp, _FRAME))
+        asked = zip(self._world.outputs, self._action, strict=True)
         values = {
-            **info,
+            **moment.info,
             "episode": self._episode,
             "seed": self._seed,
             "crashes": self._crashes,
+            "successes": self._successes,
             "waiting": self._waiting,
-            "asked_curvature": self._action[0],
-            "asked_speed": self._action[1],
+            **{f"asked_{name}": value for name, value in asked},
         }
+        if self._target_out is not None:
+            target = self._world.target
+            values |= zip(("target_x", "target_y", "target_z"), target, strict=True)
+            self._target_out.publish(conversion.pose(target, (0.0, 0.0, 0.0, 1.0), stamp))
         self._state_out.publish(
             conversion.named_vector(list(values), [float(v) for v in values.values()], stamp)
         )
@@ -212,7 +222,8 @@ class SimulatorNode(Node):
             "rate_hz": rate,
             "seed": self._seed,
             "crashes": self._crashes,
-            "distance": self._info["distance"],
+            "successes": self._successes,
+            "distance": self._moment.info["distance"],
             "image_to_command_p50_ms": answer,
             "image_to_command_p99_ms": late_answer,
             "step_p50_ms": step,
@@ -222,42 +233,22 @@ class SimulatorNode(Node):
         }
         if self._waiting:
             return WARN, "waiting for a command", values
-        return OK, "driving", values
+        return OK, "under way", values
 
     def close(self) -> None:
-        self._environment.close()
+        self._world.close()
 
 
-def draw_once(world: str) -> int:
+def draw_once(world: str, options: list[str]) -> int:
     """Draw a world's first frame; exit code 0, or 2 with the reason on stderr."""
     try:
-        environment, _ = _make(world)
-        environment.reset(seed=0)
-        environment.close()
+        drawn = World(world, options)
+        drawn.reset(seed=0)
+        drawn.close()
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _make(world: str) -> tuple[Any, float]:
-    """The world and the vertical field of view of its camera [rad]."""
-    import gymnasium
-
-    import liquid_control.envs  # noqa: F401  (registers the worlds)
-
-    try:
-        environment = gymnasium.make(world, disable_env_checker=True)
-    except gymnasium.error.Error as error:
-        raise InputError(
-            f"No world {world!r}: expected a Gymnasium id such as liquid_control/Driving-v0 "
-            f"({str(error).splitlines()[0]})."
-        ) from error
-    if not hasattr(environment.unwrapped, "road"):
-        raise InputError(
-            f"The world {world!r} has no road; the simulator node drives liquid_control/Driving-v0."
-        )
-    return environment, environment.unwrapped.fovy
 
 
 def main(arguments: list[str] | None = None) -> int:

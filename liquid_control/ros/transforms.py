@@ -1,4 +1,4 @@
-"""The pose of the simulated car on `/tf`, where tf2_msgs is installed (PyPI has no wheel of it)."""
+"""The simulated vehicle's pose on `/tf`, where tf2_msgs is installed (PyPI has no wheel of it)."""
 
 from __future__ import annotations
 
@@ -42,5 +42,6 @@ class Transforms:
         position = odometry.pose.pose.position
         transform.transform.translation.x = position.x
         transform.transform.translation.y = position.y
+        transform.transform.translation.z = position.z
         transform.transform.rotation = odometry.pose.pose.orientation
         self._publisher.publish(self._message(transforms=[transform]))

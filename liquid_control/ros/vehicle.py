@@ -1,4 +1,4 @@
-"""From a policy's outputs to a vehicle's speed and path."""
+"""From a policy's outputs to a vehicle's motion: a car's speed and path, or a drone's velocity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from liquid_control.command import CommandSpec, curvature_from_wheel_angle, wheel_angle, yaw_rate
 from liquid_control.errors import InputError
 
-__all__ = ["Motion", "Vehicle"]
+__all__ = ["Flight", "Motion", "Vehicle"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,22 @@ class Motion:
     def yaw_rate(self) -> float:
         """[rad/s], left positive."""
         return yaw_rate(self.curvature, self.speed)
+
+    @property
+    def velocity(self) -> tuple[float, float, float]:
+        """Forward, left, up [m/s]."""
+        return self.speed, 0.0, 0.0
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Velocity forward, left, up [m/s] and yaw rate [rad/s, left positive].
+
+    The frame turns with the vehicle's heading but stays level however it tilts (yaw-aligned).
+    """
+
+    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,15 +57,22 @@ class Vehicle:
 
     def check(self, spec: CommandSpec) -> None:
         """Raises InputError where a specification does not steer a vehicle."""
-        if not {"curvature", "steering"} & set(spec.names):
+        if not ({"curvature", "steering"} & set(spec.names) or self.flies(spec)):
             raise InputError(
-                "A policy that drives needs an output 'curvature' or 'steering', got "
-                f"{', '.join(spec.names)}; choose another model."
+                "A policy that drives needs an output 'curvature' or 'steering', one that flies "
+                f"'vx' and 'yaw_rate', got {', '.join(spec.names)}; choose another model."
             )
 
-    def motion(self, spec: CommandSpec, command: np.ndarray) -> Motion:
+    def flies(self, spec: CommandSpec) -> bool:
+        """Whether the outputs of a policy are a velocity instead of a path."""
+        return {"vx", "yaw_rate"} <= set(spec.names)
+
+    def motion(self, spec: CommandSpec, command: np.ndarray) -> Motion | Flight:
         """The motion that a command (outputs,) asks for."""
         values = dict(zip(spec.names, map(float, command), strict=True))
+        if self.flies(spec):
+            velocity = values["vx"], values.get("vy", 0.0), values.get("vz", 0.0)
+            return Flight(velocity, values["yaw_rate"])
         if "curvature" in values:
             curvature = values["curvature"]
         else:

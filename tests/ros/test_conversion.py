@@ -13,6 +13,7 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image, JointState
 
+from liquid_control.camera import intrinsics
 from liquid_control.data import messages
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
@@ -85,8 +86,17 @@ def test_a_turn_to_the_left_is_positive_about_z():
     message = conversion.twist_stamped(2.0, 0.5, STAMP)
     assert isinstance(message, TwistStamped)
     assert (message.twist.linear.x, message.twist.angular.z) == (2.0, 0.5)
-    heading = conversion.odometry(0, 0, np.pi / 2, 1, 0, STAMP, "odom").pose.pose.orientation
-    assert (heading.z, heading.w) == pytest.approx((np.sqrt(0.5), np.sqrt(0.5)))
+
+
+def test_an_odometry_carries_place_attitude_and_velocity():
+    message = conversion.odometry((1, 2, 3), (0, 0, 0.6, 0.8), (4, 5, 6), 0.7, STAMP, "odom")
+    place, turn = message.pose.pose.position, message.pose.pose.orientation
+    assert (place.x, place.y, place.z) == (1.0, 2.0, 3.0)
+    assert (turn.x, turn.y, turn.z, turn.w) == (0.0, 0.0, 0.6, 0.8)
+    twist = message.twist.twist
+    assert (twist.linear.x, twist.linear.y, twist.linear.z) == (4.0, 5.0, 6.0)
+    assert twist.angular.z == 0.7
+    assert message.header.frame_id == "odom"
 
 
 def test_the_poses_of_a_path_look_along_it():
@@ -96,6 +106,7 @@ def test_the_poses_of_a_path_look_along_it():
 
 
 def test_the_camera_matrix_has_square_pixels_and_the_view_that_was_asked_for():
-    info = conversion.camera_info(78, 200, np.deg2rad(37.0), STAMP, "camera")
+    pinhole = intrinsics(200, 78, float(np.deg2rad(37.0))).to_dict()
+    info = conversion.camera_info(pinhole, STAMP, "camera")
     assert info.k[0] == info.k[4]
     assert 2 * np.arctan(78 / 2 / info.k[4]) == pytest.approx(np.deg2rad(37.0))

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from liquid_control.command import CURVATURE, SPEED, STEERING, THROTTLE, CommandSpec, Output
+from liquid_control.command import (
+    CURVATURE,
+    SPEED,
+    STEERING,
+    THROTTLE,
+    VX,
+    VY,
+    VZ,
+    YAW_RATE,
+    CommandSpec,
+    Output,
+)
 from liquid_control.errors import InputError
 from liquid_control.ros.vehicle import Vehicle
 
@@ -35,3 +46,16 @@ def test_steering_turns_the_wheels_by_its_share_of_full_lock(steering):
 def test_a_policy_that_steers_nothing_is_refused():
     with pytest.raises(InputError, match="curvature"):
         VEHICLE.check(CommandSpec((Output("yaw_rate", "rad/s", -1.0, 1.0),)))
+
+
+def test_a_policy_that_flies_asks_for_a_velocity_and_a_turn():
+    spec = CommandSpec((YAW_RATE, VZ, VX, VY))
+    VEHICLE.check(spec)
+    flight = VEHICLE.motion(spec, np.array([0.5, -1.0, 2.0, 0.25], np.float32))
+    assert flight.velocity == (2.0, 0.25, -1.0)
+    assert flight.yaw_rate == 0.5
+
+
+def test_a_policy_for_a_robot_on_the_ground_asks_for_nothing_sideways_or_up():
+    flight = VEHICLE.motion(CommandSpec((VX, YAW_RATE)), np.array([1.0, -0.5], np.float32))
+    assert (flight.velocity, flight.yaw_rate) == ((1.0, 0.0, 0.0), -0.5)
