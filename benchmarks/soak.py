@@ -204,7 +204,7 @@ def rows_of(samples: dict[str, list]) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| process | memory, from and to [MB] | growth an hour [MB] | flat | descriptors | threads |",
+        "| process | memory, from, to [MB] | growth an hour [MB] | flat | descriptors | threads |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
