@@ -7,7 +7,6 @@ through the first two by itself, so that no lifecycle manager is needed.
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -125,6 +124,7 @@ class PolicyNode(LifecycleNode):
 
         from liquid_control.policy import Driver, Policy
         from liquid_control.ros.policy_output import PolicyOutput
+        from liquid_control.ros.watch import DecisionWatch
 
         # One frame is too little work to share; more threads only disturb other processes.
         torch.set_num_threads(1)
@@ -137,13 +137,14 @@ class PolicyNode(LifecycleNode):
         for _ in range(3):
             driver.step(frame, self.parameters["nominal_period"])
             driver.attention()
+        self._guard = DecisionWatch(policy, self._learning is not None)
         self._driver = driver
         self._output = PolicyOutput(self, policy, vehicle, self.parameters["stamped"])
         self._watch = CameraWatch(self, self.parameters)
         self.frame_checks.clear()
-        self.frame_checks |= self._watch.checks
+        self.frame_checks |= self._guard.frame_checks | self._watch.checks
         self.decision_checks.clear()
-        self.decision_checks["not_finite"] = self._not_finite
+        self.decision_checks |= self._guard.decision_checks
         if self._learning is not None:
             self._begin_to_learn(folder, self._learning)
         wiring, size = policy.wiring, f"a state of {len(policy.state_names)} numbers"
@@ -213,6 +214,7 @@ class PolicyNode(LifecycleNode):
         reply.message = "the state is fresh" if reply.success else "no model is loaded"
         if reply.success:
             self._reset()
+            self._guard.release()
             self._watch.forget()
         return reply
 
@@ -293,11 +295,6 @@ class PolicyNode(LifecycleNode):
         if self._adaptation is not None:
             self._adaptation.follow(decision, frame.stamp)
 
-    def _not_finite(self, frame: Frame, decision: Decision) -> str:
-        if all(map(math.isfinite, decision.command)):
-            return ""
-        return f"The model {self.parameters['model']} gave a command that is not finite; reset it."
-
     def _refuse(self, refusal: Refusal) -> None:
         """Say once what is wrong with the frames, and stop the vehicle as long as it is."""
         self._frames.refused[refusal.reason] += 1
@@ -324,6 +321,8 @@ class PolicyNode(LifecycleNode):
             "inference_p99_ms": late_inference,
         }
         unwell = ""
+        if self._driver is not None:
+            values |= self._guard.health()
         if self._adaptation is not None:
             unwell, learning = self._adaptation.health()
             values |= learning
