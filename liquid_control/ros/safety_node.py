@@ -22,6 +22,7 @@ from std_srvs.srv import Trigger
 from liquid_control import safety
 from liquid_control.ros import conversion, parameters
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
+from liquid_control.ros.one_publisher import OnePublisher
 from liquid_control.ros.runtime import (
     COMMAND,
     LATCHED,
@@ -73,6 +74,10 @@ class SafetyNode(Node):
         self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._last_refusal = ""
+        self._senders = {
+            Driver.POLICY: OnePublisher(self, "cmd_vel", self._limits.timeout),
+            Driver.PERSON: OnePublisher(self, "intervention", self._limits.intervention_timeout),
+        }
         kind = TwistStamped if self._stamped else Twist
         self._publisher = self.create_publisher(kind, "cmd_vel_safe", COMMAND)
         self._state_out = self.create_publisher(JointState, "~/state", 10)
@@ -105,8 +110,13 @@ class SafetyNode(Node):
     def _on_odometry(self, message: Odometry) -> None:
         self._measured = (time.monotonic(), message.twist.twist.linear.x)
 
-    def _on_command(self, source: Driver, message: TwistStamped | Twist) -> None:
+    def _on_command(
+        self, source: Driver, message: TwistStamped | Twist, info: Mapping[str, object]
+    ) -> None:
         now = time.monotonic()
+        if not self._senders[source].admits(info, now):
+            self._counts["other_publisher"] += 1
+            return
         stamp = age = None
         stamp_ns, asked = 0, message
         if isinstance(message, TwistStamped):
@@ -136,6 +146,7 @@ class SafetyNode(Node):
                 throttle_duration_sec=1.0,
             )
             return
+        self._senders[source].obeyed(info, now)
         self._stamps_ns[source] = stamp_ns
         self._become(state)
         if state.driver is not source or state.told_at != now:
@@ -228,7 +239,14 @@ class SafetyNode(Node):
         recent = self._counts - self._reported
         self._reported = self._counts.copy()
         driver = self._state.driver
-        counted = ("passed", "limited", "overruled", "timeouts", "emergency_stops")
+        counted = (
+            "passed",
+            "limited",
+            "overruled",
+            "timeouts",
+            "emergency_stops",
+            "other_publisher",
+        )
         values = {
             "driver": driver.value,
             "speed": self._state.told.speed,
@@ -239,6 +257,9 @@ class SafetyNode(Node):
         if self._state.emergency:
             text = f"emergency stop by {self._state.emergency}; release it with ~/release"
             return ERROR, text, values
+        crowds = "; ".join(filter(None, [each.report() for each in self._senders.values()]))
+        if crowds:
+            return ERROR, crowds, values
         if driver is Driver.NOBODY:
             return ERROR, "no commands: stopped", values
         if any(recent[refusal.value] for refusal in safety.Refusal):
