@@ -365,6 +365,8 @@ def _motion(
 ) -> tuple[float, float] | None:
     """(speed [m/s], yaw rate [rad/s]) that a command asks of a car; None for other robots."""
     values = {**parameters, **dict(zip(outputs, map(float, command), strict=True))}
+    if parameters.get("speed_from") == "fixed":
+        values["speed"] = parameters["speed"]
     try:
         if "curvature" in outputs:
             curvature = values["curvature"]

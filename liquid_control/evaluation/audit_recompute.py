@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
+from liquid_control.camera import RobotCamera
 from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import decode_image, image, image_hash, stamp_of
 from liquid_control.errors import InputError
@@ -63,6 +64,8 @@ def recompute_record(
         waiting[decision.stamp].append(place)
     first_one = next(iter(policies.values()))
     drivers: dict[int, Driver] = {}
+    # By hash of the facts: undoing a lens takes tables.
+    cameras: dict[str, RobotCamera] = {}
     done: dict[int, Recomputed] = {}
     seen: set[int] = set()
     topics = {facts.image for facts in record.facts.values()}
@@ -85,7 +88,7 @@ def recompute_record(
                 if id(policy) not in drivers:
                     drivers[id(policy)] = Driver(policy)
                 driver = drivers[id(policy)]
-                done[place] = _again(driver, record, place, message, came, attention)
+                done[place] = _again(driver, cameras, record, place, message, came, attention)
     if attention:
         _compare_maps(reader, record, done)
     idle = sum(first < stamp < last and stamp not in waiting for stamp in seen)
@@ -93,13 +96,22 @@ def recompute_record(
 
 
 def _again(
-    driver: Driver, record: Record, place: int, message: object, came: str, attention: bool
+    driver: Driver,
+    cameras: dict[str, RobotCamera],
+    record: Record,
+    place: int,
+    message: object,
+    came: str,
+    attention: bool,
 ) -> Recomputed:
     decision, policy = record.decisions[place], driver.policy
     if not decision.fits(policy):
         return Recomputed(came)
     try:
-        frame = decode_image(message)
+        facts = record.facts_of(decision)
+        if facts.hash not in cameras:
+            cameras[facts.hash] = facts.camera(policy.camera)
+        frame = cameras[facts.hash].apply(decode_image(message))
         # A damaged number may be too large for float32; the chain of states tells of it.
         with np.errstate(over="ignore", invalid="ignore"):
             driver.restore(decision.state)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from liquid_control.camera import Calibration, CameraSetup, RobotCamera, View
 from liquid_control.data import updates
 from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import image_hash, stamp_of
@@ -42,6 +43,7 @@ class Facts:
         image, command: full names of the topics of the camera and of cmd_vel.
         parameters: of the node, by name.
         build: `policy.fingerprint.build_facts` of the process that drove.
+        camera_info: `camera.Calibration` of the camera, where its lens was undone.
     """
 
     hash: str
@@ -53,6 +55,16 @@ class Facts:
     command: str
     parameters: dict[str, Any]
     build: dict[str, str]
+    camera_info: dict[str, Any] | None = None
+
+    def camera(self, setup: CameraSetup) -> RobotCamera:
+        """What showed a policy with this setup the camera's pictures.
+
+        Raises:
+            InputError: the facts describe none.
+        """
+        told = None if self.camera_info is None else Calibration.from_dict(self.camera_info)
+        return RobotCamera(View.of(self.parameters), setup, told)
 
 
 @dataclass
@@ -268,6 +280,9 @@ def _checked(facts: Facts) -> Facts:
     for name in _NUMBERS & facts.parameters.keys():
         if not isinstance(facts.parameters[name], int | float):
             raise TypeError(f"the parameter {name} is a number")
+    View.of(facts.parameters)
+    if facts.camera_info is not None:
+        Calibration.from_dict(facts.camera_info)
     return facts
 
 

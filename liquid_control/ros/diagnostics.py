@@ -16,6 +16,7 @@ from liquid_control.ros.runtime import every
 
 __all__ = ["ERROR", "OK", "WARN", "Diagnostics", "Window"]
 
+_QUANTILES = (50, 95, 99)
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -31,13 +32,17 @@ class Window:
 
     def report(self) -> tuple[float, float, float]:
         """Rate [1/s], median and 99th percentile [ms] since the last call; 0 where nothing came."""
+        rate, found = self.quantiles()
+        return rate, found["p50"], found["p99"]
+
+    def quantiles(self) -> tuple[float, dict[str, float]]:
+        """Rate [1/s] and "p50", "p95" and "p99" [ms] since the last call; 0 where nothing came."""
         values, self._values = self._values, []
         now = time.monotonic()
         span, self._begin = now - self._begin, now
-        if not values:
-            return 0.0, 0.0, 0.0
-        middle, late = np.percentile(values, [50, 99]) * 1e3
-        return len(values) / max(span, 1e-9), float(middle), float(late)
+        found = np.percentile(values, _QUANTILES) * 1e3 if values else np.zeros(len(_QUANTILES))
+        names = (f"p{quantile}" for quantile in _QUANTILES)
+        return len(values) / max(span, 1e-9), dict(zip(names, map(float, found), strict=True))
 
 
 class Diagnostics:

@@ -6,18 +6,24 @@ count it by.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rclpy.clock import ROSClock
 from sensor_msgs.msg import CompressedImage, Image
 
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 
 __all__ = ["Frame", "Frames", "Refusal"]
+
+# A frame's stamp may be ahead of the node's clock by so much [ns]: two machines that share the time
+# by NTP. A simulated clock may reach the node after its frame, and leaps when an episode begins.
+_LEAD, _SIMULATED_LEAD = 100_000_000, 2_000_000_000
 
 
 class Refusal(Exception):
@@ -41,8 +47,9 @@ class Frame:
     Args:
         message: as it came.
         stamp: of it [ns].
-        pixels: uint8 RGB (rows, columns, 3).
+        pixels: uint8 RGB (rows, columns, 3), the view of the camera setup.
         elapsed: time since the frame before [s], `nominal_period` where there is none.
+        age: of its stamp on the node's clock [s]; 0 where the clock has not begun.
         afresh: why the state has to be fresh, in one sentence; "" where it goes on.
     """
 
@@ -50,6 +57,7 @@ class Frame:
     stamp: int
     pixels: np.ndarray
     elapsed: float
+    age: float = 0.0
     afresh: str = ""
 
 
@@ -57,23 +65,30 @@ class Frames:
     """Reads messages one after another, and counts those that never came.
 
     Args:
-        parameters: "max_gap" and "nominal_period" [s], looked up at each frame.
-        now: the node's clock [ns].
+        parameters: "max_gap", "nominal_period" and "max_frame_age" [s], looked up at each frame.
+        clock: the node's.
+
+    A stamp of 0 is refused: without it nobody knows the elapsed time. So is one that lies ahead of
+    the clock by more than 0.1 s (2 s on a simulated clock): two clocks disagree. One that lies back
+    by more than "max_frame_age" is left out; the vehicle is stopped if all of them do. One that is
+    older than the one before makes the state fresh.
 
     Attributes:
         dropped: frames that were published and never read: the node takes the newest alone.
         refused: by reason, frames that no decision was made on.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], now: Callable[[], int]) -> None:
-        self._parameters, self._now = parameters, now
+    def __init__(self, parameters: Mapping[str, Any], clock: ROSClock) -> None:
+        self._parameters, self._clock = parameters, clock
         self.dropped = 0
         self.refused: Counter[str] = Counter()
-        self.begin()
+        self.begin(lambda pixels: pixels)
 
-    def begin(self) -> None:
-        """Another publisher may come next."""
+    def begin(self, show: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Another publisher may come next; `show` cuts the policy's view out of its pictures."""
+        self._show = show
         self._sequence = 0
+        self._decided_at = time.monotonic()
         self.forget()
 
     def forget(self) -> None:
@@ -83,6 +98,7 @@ class Frames:
     def decided(self, frame: Frame) -> None:
         """The state is now that after `frame`."""
         self._stamp = frame.stamp
+        self._decided_at = time.monotonic()
 
     def count(self, info: Mapping[str, int]) -> None:
         """Count the frames that were left out before the message with this `info`."""
@@ -99,12 +115,41 @@ class Frames:
             Refusal: it cannot be decided on.
         """
         stamp = conversion.nanoseconds(message.header.stamp)
+        age = self._age(stamp)
         elapsed, afresh = self._elapsed(stamp)
         try:
-            pixels = conversion.decode_image(message)
+            pixels = self._show(conversion.decode_image(message))
         except InputError as error:
             raise Refusal("picture", str(error)) from error
-        return Frame(message, stamp, pixels, elapsed, afresh)
+        return Frame(message, stamp, pixels, elapsed, age, afresh)
+
+    def _age(self, stamp: int) -> float:
+        """Of a stamp [s], where it is one that can be driven by."""
+        if stamp == 0:
+            raise Refusal(
+                "no_stamp", "The camera's frames have a stamp of 0; let its driver set the time."
+            )
+        now = self._clock.now().nanoseconds
+        if now == 0:  # A simulated clock that has not begun.
+            return 0.0
+        age = now - stamp
+        simulated = self._clock.ros_time_is_active
+        if age < -(_SIMULATED_LEAD if simulated else _LEAD):
+            raise Refusal(
+                "future",
+                f"The frames' stamps are {-age * 1e-9:.2f} s ahead of the node's clock; "
+                "synchronise the clocks, or set use_sim_time as the camera does.",
+            )
+        oldest = self._parameters["max_frame_age"]
+        if 0 < oldest < age * 1e-9:
+            silent = time.monotonic() - self._decided_at > self._parameters["max_gap"]
+            raise Refusal(
+                "too_old",
+                f"The frames are {age * 1e-9:.2f} s old when they arrive, and max_frame_age is "
+                f"{oldest:g} s; look for a slow network, or synchronise the clocks.",
+                stop=silent,
+            )
+        return age * 1e-9
 
     def _elapsed(self, stamp: int) -> tuple[float, str]:
         """Time since the frame before [s]; a gap or a clock set back makes the state fresh."""

@@ -7,6 +7,7 @@ through the first two by itself, so that no lifecycle manager is needed.
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -20,14 +21,16 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 from liquid_control import models
+from liquid_control.camera import View
 from liquid_control.errors import InputError
+from liquid_control.ros.camera_view import CameraView
 from liquid_control.ros.camera_watch import CameraWatch
-from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
+from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from liquid_control.ros.frames import Frame, Frames, Refusal
 from liquid_control.ros.parameters import Parameters, declare_learning
-from liquid_control.ros.policy_parameters import ITEMS
+from liquid_control.ros.policy_health import PolicyFigures
+from liquid_control.ros.policy_parameters import ITEMS, unfit, vehicle_of
 from liquid_control.ros.runtime import NEWEST, Stop, leave, run
-from liquid_control.ros.vehicle import Vehicle
 from liquid_control.training.online_settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PolicyNode", "main"]
 
+# Between two lines of the log for the same reason [s].
+_PAUSE = 2.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -47,22 +52,24 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        self._driver = self._output = self._adaptation = self._watch = None
+        self._driver = self._output = self._adaptation = self._watch = self._view = None
         self._subscription: Subscription | None = None
-        self.parameters = Parameters(self, ITEMS, self._phase, changed=self._changed)
+        self.parameters = Parameters(self, ITEMS, self._phase, self._unfit, self._changed)
         self.autostart = self.parameters["autostart"]
         self.failure = ""
         self._learning = declare_learning(self)
         self._enabled = True
         self._trouble = ""
-        self._decided = self._resets = 0
-        self._frames = Frames(self.parameters, lambda: self.get_clock().now().nanoseconds)
+        self._said_at: dict[str, float] = {}
+        self._frames = Frames(self.parameters, self.get_clock())
         # By the reason to count by, what each looks at: one sentence where something is wrong, else
         # "". The first stops the vehicle. `frame_checks` look before a decision is made,
         # `decision_checks` before it becomes a command; after those the state is fresh.
         self.frame_checks: dict[str, Callable[[Frame], str]] = {}
         self.decision_checks: dict[str, Callable[[Frame, Decision], str]] = {}
-        self._ages, self._inferences = Window(), Window()
+        # Each gives what is wrong in one sentence, else "", and figures for the diagnostics.
+        self.health_sources: list[Callable[[], tuple[str, Mapping[str, object]]]] = []
+        self._figures = PolicyFigures()
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/forget", self._on_forget)
@@ -73,13 +80,12 @@ class PolicyNode(LifecycleNode):
             return "unconfigured"
         return "inactive" if self._subscription is None else "active"
 
-    def _vehicle(self) -> Vehicle:
-        names = ("speed", "wheelbase", "max_wheel_angle")
-        return Vehicle(**{name: self.parameters[name] for name in names})
+    def _unfit(self, values: Mapping[str, object]) -> str:
+        return unfit(values, None if self._driver is None else self._driver.policy)
 
     def _changed(self) -> None:
         if self._output is not None:
-            self._output.vehicle = self._vehicle()
+            self._output.vehicle = vehicle_of(self.parameters)
 
     # Lifecycle
 
@@ -130,8 +136,10 @@ class PolicyNode(LifecycleNode):
         torch.set_num_threads(1)
         name = self.parameters["model"]
         folder = models.find(name)
-        policy, vehicle = Policy.load(folder), self._vehicle()
+        policy, vehicle = Policy.load(folder), vehicle_of(self.parameters)
         vehicle.check(policy.spec)
+        if text := unfit(self.parameters, policy):
+            raise InputError(text)
         driver = Driver(policy)
         frame = np.zeros((policy.camera.height, policy.camera.width, 3), np.uint8)
         for _ in range(3):
@@ -139,14 +147,18 @@ class PolicyNode(LifecycleNode):
             driver.attention()
         self._guard = DecisionWatch(policy, self._learning is not None)
         self._driver = driver
-        self._output = PolicyOutput(self, policy, vehicle, self.parameters["stamped"])
+        more = (self.parameters["stamped"], self.parameters["ackermann"])
+        self._output = PolicyOutput(self, policy, vehicle, *more)
         self._watch = CameraWatch(self, self.parameters)
         self.frame_checks.clear()
         self.frame_checks |= self._guard.frame_checks | self._watch.checks
         self.decision_checks.clear()
         self.decision_checks |= self._guard.decision_checks
+        guard = self._guard
+        self.health_sources[:] = [lambda: ("", guard.health())]
         if self._learning is not None:
             self._begin_to_learn(folder, self._learning)
+            self.health_sources.append(self._adaptation.health)
         wiring, size = policy.wiring, f"a state of {len(policy.state_names)} numbers"
         if wiring is not None:
             size = f"{wiring.units} neurons, {wiring.synapses} synapses"
@@ -158,7 +170,7 @@ class PolicyNode(LifecycleNode):
         changed = self._output.weights_changed
         try:
             self._adaptation = Adaptation(
-                self, folder, self._driver, self._vehicle(), settings, changed
+                self, folder, self._driver, self._output.vehicle, settings, changed
             )
         except InputError:
             self._unload()
@@ -167,7 +179,9 @@ class PolicyNode(LifecycleNode):
     def _activate(self) -> None:
         self._reset()
         self._enabled = True
-        self._frames.begin()
+        view, setup = View.of(self.parameters), self._driver.policy.camera
+        self._view = CameraView(self, view, setup, self._output.calibrated)
+        self._frames.begin(self._view.show)
         self._watch.forget()
         # Listening only while active also tells others, through the graph, that it is.
         if self.parameters["image_transport"] == "raw":
@@ -183,7 +197,8 @@ class PolicyNode(LifecycleNode):
         if self._subscription is None:
             return
         self.destroy_subscription(self._subscription)
-        self._subscription = None
+        self._view.destroy()
+        self._subscription = self._view = None
         self._stop_vehicle()
 
     def _unload(self) -> None:
@@ -194,6 +209,7 @@ class PolicyNode(LifecycleNode):
         if self._watch is not None:
             self._watch.destroy()
         self._driver = self._output = self._adaptation = self._watch = None
+        self.health_sources.clear()
 
     def close(self) -> None:
         self._halt()
@@ -207,7 +223,7 @@ class PolicyNode(LifecycleNode):
     def _reset(self) -> None:
         self._driver.reset()
         self._frames.forget()
-        self._resets += 1
+        self._figures.resets += 1
 
     def _on_reset(self, request: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
         reply.success = self._driver is not None
@@ -255,12 +271,10 @@ class PolicyNode(LifecycleNode):
         self._output.command(decision, frame.stamp)
         # What the middleware stamps when a frame is published; 0 where it does not.
         sent = info["source_timestamp"] or arrived
-        age = (time.time_ns() - sent) * 1e-9
+        latency = (time.time_ns() - sent) * 1e-9
         self._trouble = ""
-        self._decided += 1
-        self._ages.add(age)
-        self._inferences.add(inference)
-        self._publish(frame, decision, age, inference)
+        self._figures.decided(latency, inference, frame.age)
+        self._publish(frame, decision, latency, inference)
 
     def _look(self, message: Image | CompressedImage) -> Frame:
         """The frame of a message, once nothing speaks against it."""
@@ -286,46 +300,32 @@ class PolicyNode(LifecycleNode):
                 raise Refusal(reason, text)
         return decision
 
-    def _publish(self, frame: Frame, decision: Decision, age: float, inference: float) -> None:
+    def _publish(self, frame: Frame, decision: Decision, latency: float, inference: float) -> None:
         """What may come after the command: audit trail, attention, learning."""
         self._output.audit(decision, frame.stamp, frame.message)
-        self._output.latency(age, inference, frame.stamp)
+        self._output.latency(latency, inference, frame.stamp)
         frame_id = frame.message.header.frame_id
         self._output.attention(frame.pixels, self._driver.attention, frame.stamp, frame_id)
         if self._adaptation is not None:
             self._adaptation.follow(decision, frame.stamp)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Say once what is wrong with the frames, and stop the vehicle as long as it is."""
+        """Say what is wrong with the frames, and stop the vehicle as long as it is."""
         self._frames.refused[refusal.reason] += 1
-        text = str(refusal)
-        if text != self._trouble:
-            self._trouble = text
+        text, now = str(refusal), time.monotonic()
+        # Once, and for one that comes and goes, or has another number each time, not too often.
+        if text != self._trouble and now - self._said_at.get(refusal.reason, -math.inf) > _PAUSE:
+            self._said_at[refusal.reason] = now
             self.get_logger().error(text)
+        self._trouble = text
         if refusal.stop:
             self._stop_vehicle(last=False)
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
-        rate, age, late_age = self._ages.report()
-        _, inference, late_inference = self._inferences.report()
-        values = {
-            "rate_hz": rate,
-            "frames": self._decided,
-            "dropped_frames": self._frames.dropped,
-            "refused_frames": self._frames.refused.total(),
-            **{f"refused_{name}": count for name, count in self._frames.refused.items()},
-            "resets": self._resets,
-            "frame_to_command_p50_ms": age,
-            "frame_to_command_p99_ms": late_age,
-            "inference_p50_ms": inference,
-            "inference_p99_ms": late_inference,
-        }
-        unwell = ""
-        if self._driver is not None:
-            values |= self._guard.health()
-        if self._adaptation is not None:
-            unwell, learning = self._adaptation.health()
-            values |= learning
+        values, unwell = self._figures.report(self._frames), ""
+        for source in self.health_sources:
+            text, figures = source()
+            unwell, values = unwell or text, {**values, **figures}
         if self.failure and self._driver is None:
             return ERROR, self.failure, values
         if self._trouble:
@@ -334,7 +334,7 @@ class PolicyNode(LifecycleNode):
             return OK, "not active", values
         if not self._enabled:
             return WARN, "disabled by service", values
-        if not rate:
+        if not values["rate_hz"]:
             return WARN, f"no frames on {self._subscription.topic_name}", values
         if unwell:
             return WARN, unwell, values

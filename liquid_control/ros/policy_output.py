@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 from liquid_control.attention.overlay import overlay
+from liquid_control.camera import Calibration
 from liquid_control.data.messages import image_hash
 from liquid_control.policy import Decision, Policy
 from liquid_control.policy.fingerprint import (
@@ -38,17 +39,24 @@ class PolicyOutput:
     Everything carries the stamp of the frame that it was computed from.
     """
 
-    def __init__(self, node: LifecycleNode, policy: Policy, vehicle: Vehicle, stamped: bool):
+    def __init__(
+        self,
+        node: LifecycleNode,
+        policy: Policy,
+        vehicle: Vehicle,
+        stamped: bool,
+        ackermann_too: bool = False,
+    ) -> None:
         self._node, self._policy, self.vehicle, self._stamped = node, policy, vehicle, stamped
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
         self._ackermann = None
         self._ackermann_type = ackermann.message_type()
-        if self._ackermann_type is not None and not vehicle.flies(policy.spec):
+        if ackermann_too:
             self._ackermann = self._publisher(self._ackermann_type, "ackermann_cmd", COMMAND)
         # Not a lifecycle publisher: said while the node is being activated.
         self._facts = node.create_publisher(String, "~/facts", LATCHED)
-        self._facts_of, self._facts_hash, self._number = ("", ""), "", 0
+        self._facts_of, self._facts_hash, self._number = ("", "", None), "", 0
         node.add_post_set_parameters_callback(self._on_parameters)
         self.weights_changed()
         self._shipped = self.weights
@@ -75,14 +83,15 @@ class PolicyOutput:
         self._node.destroy_publisher(self._facts)
         self._node.remove_post_set_parameters_callback(self._on_parameters)
 
-    def facts(self, model: str, image_topic: str) -> None:
+    def facts(self, model: str, image_topic: str, calibration: Calibration | None = None) -> None:
         """Publish, as JSON, what the decisions from now on rest on; they name its hash.
 
         Args:
             model: folder of the model.
             image_topic: full name of the camera's topic.
+            calibration: of the camera, where its lens is undone.
         """
-        self._facts_of = model, image_topic
+        self._facts_of = model, image_topic, calibration
         parameters = self._node.get_parameters_by_prefix("")
         facts = {
             "format": "liquid_control facts 1",
@@ -92,12 +101,17 @@ class PolicyOutput:
             "configuration": configuration_hash(self._policy),
             "image": image_topic,
             "command": self._command.topic_name,
+            "camera_info": None if calibration is None else calibration.to_dict(),
             "parameters": {name: parameters[name].value for name in sorted(parameters)},
             "build": build_facts(),
         }
         text = json.dumps(facts, default=list)
         self._facts_hash = text_hash(text)
         self._facts.publish(String(data=text))
+
+    def calibrated(self, calibration: Calibration) -> None:
+        """Decisions from now on rest on this calibration, too."""
+        self.facts(*self._facts_of[:2], calibration)
 
     def weights_changed(self) -> None:
         """Decisions from now on name the hash of the weights as they are now."""

@@ -46,14 +46,16 @@ class Vehicle:
     """What a policy does not know of the vehicle that it drives.
 
     Args:
-        speed: driven where the policy has no output "speed" [m/s].
+        speed: driven where the policy has no output "speed", and where it is `fixed` [m/s].
         wheelbase: of the bicycle model [m].
         max_wheel_angle: front wheel angle at full lock [rad], for policies with "steering".
+        fixed: whatever speed the policy gives is left out of account.
     """
 
     speed: float
     wheelbase: float
     max_wheel_angle: float
+    fixed: bool = False
 
     def check(self, spec: CommandSpec) -> None:
         """Raises InputError where a specification does not steer a vehicle."""
@@ -63,7 +65,8 @@ class Vehicle:
                 f"'vx' and 'yaw_rate', got {', '.join(spec.names)}; choose another model."
             )
 
-    def flies(self, spec: CommandSpec) -> bool:
+    @staticmethod
+    def flies(spec: CommandSpec) -> bool:
         """Whether the outputs of a policy are a velocity instead of a path."""
         return {"vx", "yaw_rate"} <= set(spec.names)
 
@@ -78,7 +81,8 @@ class Vehicle:
         else:
             angle = values["steering"] * self.max_wheel_angle
             curvature = curvature_from_wheel_angle(angle, self.wheelbase)
-        return Motion(values.get("speed", self.speed), curvature)
+        speed = self.speed if self.fixed else values.get("speed", self.speed)
+        return Motion(speed, curvature)
 
     def wheel_angle(self, motion: Motion) -> float:
         """Virtual front wheel angle [rad, left positive] of a motion."""
