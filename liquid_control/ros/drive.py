@@ -14,7 +14,7 @@ from liquid_control.errors import InputError
 from liquid_control.ros.processes import free_domain
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
-__all__ = ["check_world", "drive", "nodes"]
+__all__ = ["check_world", "drive", "nodes", "patience"]
 
 
 def drive(
@@ -90,14 +90,18 @@ def check_world(world: str, options: Sequence[str] = ()) -> None:
         )
 
 
+def patience(mode: str) -> dict[str, float]:
+    """Parameters of the safety node: in lockstep the world waits for a slow machine [s]."""
+    return {"timeout": 1.0, "intervention_timeout": 0.5} if mode == "lockstep" else {}
+
+
 def nodes(
     model: Path, world: str, seed: int, mode: str, parameters: Path, bag: Path
 ) -> list[NodePlan]:
     """The nodes of a drive, in the order in which they are stopped."""
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
-    # In lockstep the world waits for the machine, so a slow one is no reason to stop the car.
-    patient = [("timeout", 1.0), ("intervention_timeout", 0.5)] if mode == "lockstep" else []
+    patient = patience(mode).items()
     safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [
         NodePlan("policy", [*common, "-p", f"model:={model}", "-r", "image:=camera/image_raw"]),
