@@ -24,7 +24,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from liquid_control.errors import InputError
-from liquid_control.safety import Limits
+from liquid_control.safety import AnyLimits, Limits
 from liquid_control.training.online_settings import Settings
 
 __all__ = ["Item", "Parameters", "When", "declare", "declare_learning", "declare_limits"]
@@ -192,14 +192,14 @@ def declare(
         ) from error
 
 
-def declare_limits(node: Node) -> Limits:
-    """Declare every field of `safety.Limits` as a parameter and return them."""
-    return Limits(
+def declare_limits(node: Node, kind: type[AnyLimits] = Limits) -> AnyLimits:
+    """Declare every field of a vehicle's limits as a parameter and return them."""
+    return kind(
         **{
             item.name: declare(
                 node, item.name, item.default, item.metadata["text"], 0.0, item.metadata["high"]
             )
-            for item in fields(Limits)
+            for item in fields(kind)
         }
     )
 

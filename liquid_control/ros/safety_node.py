@@ -6,6 +6,7 @@ clock, so that a simulator that dies does not freeze them. Every rule is in `liq
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,10 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from liquid_control import safety
-from liquid_control.ros import conversion, parameters
+from liquid_control.command import wheel_angle
+from liquid_control.errors import InputError
+from liquid_control.ros import ackermann, conversion, parameters
+from liquid_control.ros.attitude import level
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from liquid_control.ros.one_publisher import OnePublisher
 from liquid_control.ros.runtime import (
@@ -52,13 +56,22 @@ class SafetyNode(Node):
     `~/emergency_stopped` (latched), and its heartbeat `~/state`: who drives (`frame_id`) and what
     the vehicle is told.
 
+    A car's commands also go out as `ackermann_cmd_safe` where ackermann_msgs is installed.
+
     Services: `~/emergency_stop`, `~/release`.
-    Parameters: every field of `safety.Limits`, and `rate`, `heartbeat_rate`, `stamped`.
+    Parameters: `vehicle`, every field of its limits (`safety.Limits`, `safety.FlightLimits`), and
+    `rate`, `heartbeat_rate`, `stamped`, `wheelbase`.
     """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("safety")
-        self._limits = parameters.declare_limits(self)
+        vehicle = parameters.declare(self, "vehicle", "car", "whose rules apply: car or drone")
+        if vehicle not in safety.VEHICLES:
+            raise InputError(f"Parameter vehicle must be car or drone, got {vehicle!r}.")
+        self._limits = parameters.declare_limits(self, safety.VEHICLES[vehicle])
+        self._wheelbase = parameters.declare(
+            self, "wheelbase", 2.7, "of the car, for ackermann_cmd_safe [m]", 0.01, 20.0
+        )
         rate = parameters.declare(
             self, "rate", 50.0, "how often time-outs are looked at [Hz]", 10.0, 500.0
         )
@@ -68,9 +81,10 @@ class SafetyNode(Node):
         self._stamped = parameters.declare(
             self, "stamped", True, "TwistStamped on cmd_vel and cmd_vel_safe; else Twist"
         )
-        self._state = safety.State()
+        self._flies = vehicle == "drone"
+        self._state = safety.State(told=safety.rest(self._limits))
         self._stamps_ns: Counter[Driver] = Counter()
-        self._measured = (0.0, 0.0)
+        self._measured_at, self._measured = -math.inf, (0.0, 0.0, 0.0)
         self._counts: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._last_refusal = ""
@@ -80,6 +94,11 @@ class SafetyNode(Node):
         }
         kind = TwistStamped if self._stamped else Twist
         self._publisher = self.create_publisher(kind, "cmd_vel_safe", COMMAND)
+        self._ackermann_type = None if self._flies else ackermann.message_type()
+        if self._ackermann_type is not None:
+            self._ackermann = self.create_publisher(
+                self._ackermann_type, "ackermann_cmd_safe", COMMAND
+            )
         self._state_out = self.create_publisher(JointState, "~/state", 10)
         self._stopped_out = self.create_publisher(Bool, "~/emergency_stopped", LATCHED)
         self.create_subscription(kind, "cmd_vel", partial(self._on_command, Driver.POLICY), COMMAND)
@@ -108,7 +127,11 @@ class SafetyNode(Node):
     # Commands
 
     def _on_odometry(self, message: Odometry) -> None:
-        self._measured = (time.monotonic(), message.twist.twist.linear.x)
+        speed, turn = message.twist.twist.linear, message.pose.pose.orientation
+        velocity = speed.x, speed.y, speed.z
+        if self._flies:
+            velocity = level(velocity, (turn.x, turn.y, turn.z, turn.w))
+        self._measured_at, self._measured = time.monotonic(), velocity
 
     def _on_command(
         self, source: Driver, message: TwistStamped | Twist, info: Mapping[str, object]
@@ -125,8 +148,8 @@ class SafetyNode(Node):
             stamp = stamp_ns * 1e-9
             age = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         before = self._state
-        if now - self._measured[0] < _FRESH:
-            before = safety.resume(self._limits, before, self._measured[1])
+        if now - self._measured_at < _FRESH:
+            before = safety.resume(self._limits, before, *self._measured)
         state, refusal = safety.accept(
             self._limits,
             before,
@@ -136,13 +159,16 @@ class SafetyNode(Node):
             now=now,
             stamp=stamp,
             age=age,
+            left=asked.linear.y,
+            up=asked.linear.z,
+            tilting=(asked.angular.x, asked.angular.y),
         )
         if refusal is not None:
             self._counts[refusal.value] += 1
             self._last_refusal = f"{source}: {refusal}"
             self.get_logger().warning(
-                f"Refused a command of the {source} that is {refusal} (speed {asked.linear.x}, "
-                f"yaw rate {asked.angular.z}, age {age} s).",
+                f"Refused a command of the {source} that is {refusal} (velocity {asked.linear.x}, "
+                f"{asked.linear.y}, {asked.linear.z}, yaw rate {asked.angular.z}, age {age} s).",
                 throttle_duration_sec=1.0,
             )
             return
@@ -153,9 +179,9 @@ class SafetyNode(Node):
             self._counts["overruled"] += 1
             return
         self._counts["passed"] += 1
-        told = state.told
-        same = told.speed == asked.linear.x and abs(told.yaw_rate - asked.angular.z) < 1e-9
-        self._counts["limited"] += not same
+        told = (*safety.outgoing(self._limits, state.told)[0], state.told.yaw_rate)
+        wanted = asked.linear.x, asked.linear.y, asked.linear.z, asked.angular.z
+        self._counts["limited"] += math.dist(told, wanted) > 1e-9
         self._publish(stamp_ns)
 
     def _on_timer(self) -> None:
@@ -214,21 +240,27 @@ class SafetyNode(Node):
     # Messages
 
     def _publish(self, stamp_ns: int) -> None:
-        speed, yaw_rate = safety.without_dead_band(self._limits, self._state.told)
-        self._publisher.publish(self._message(speed, yaw_rate, stamp_ns))
+        told = self._state.told
+        self._publisher.publish(self._message(told, stamp_ns))
+        if self._ackermann_type is not None:
+            self._ackermann.publish(self._ackermann_message(told, stamp_ns))
 
-    def _message(self, speed: float, yaw_rate: float, stamp_ns: int) -> TwistStamped | Twist:
+    def _message(self, told: safety.AnySetpoint, stamp_ns: int) -> TwistStamped | Twist:
+        (speed, left, up), yaw_rate = safety.outgoing(self._limits, told)
         if self._stamped:
-            return conversion.twist_stamped(speed, yaw_rate, stamp_ns)
-        return conversion.twist(speed, yaw_rate)
+            return conversion.twist_stamped(speed, yaw_rate, stamp_ns, left=left, up=up)
+        return conversion.twist(speed, yaw_rate, left, up)
+
+    def _ackermann_message(self, told: safety.Setpoint, stamp_ns: int) -> object:
+        (speed, _, _), _ = safety.outgoing(self._limits, told)
+        angle = wheel_angle(told.curvature, self._wheelbase)
+        return ackermann.fill(self._ackermann_type, speed, angle, stamp_ns)
 
     def _beat(self) -> None:
-        state, told = self._state, self._state.told
+        state = self._state
         values = {
             "driver": list(Driver).index(state.driver),
-            "speed": told.speed,
-            "yaw_rate": told.yaw_rate,
-            "acceleration": told.acceleration,
+            **safety.figures(state.told),
         }
         stamp = self.get_clock().now().nanoseconds
         self._state_out.publish(
@@ -249,8 +281,7 @@ class SafetyNode(Node):
         )
         values = {
             "driver": driver.value,
-            "speed": self._state.told.speed,
-            "yaw_rate": self._state.told.yaw_rate,
+            **safety.figures(self._state.told),
             **{key: self._counts[key] for key in counted},
             **{refusal.value: self._counts[refusal.value] for refusal in safety.Refusal},
         }
@@ -267,7 +298,10 @@ class SafetyNode(Node):
         return OK, f"the {driver} drives", values
 
     def close(self) -> None:
-        deliver(self._publisher, self._message(0.0, 0.0, self.get_clock().now().nanoseconds))
+        stamp_ns, still = self.get_clock().now().nanoseconds, safety.rest(self._limits)
+        if self._ackermann_type is not None:
+            self._ackermann.publish(self._ackermann_message(still, stamp_ns))
+        deliver(self._publisher, self._message(still, stamp_ns))
 
 
 def main(arguments: list[str] | None = None) -> int:

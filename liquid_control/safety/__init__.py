@@ -6,7 +6,9 @@ stamp [s]. The safety node (`ros/safety_node.py`) only wires these functions up.
 
 - `limits`: the numbers, each a parameter of the node.
 - `ramps`: speeds that change with bounded acceleration and jerk.
-- `setpoint`: a command brought within the limits, and braking.
+- `setpoint`: a car's command brought within the limits, and braking.
+- `flight`: the same for a drone's velocity.
+- `rules`: which of the two, by the type of the limits.
 - `arbiter`: who drives (emergency stop > person > policy), and which commands are refused.
 """
 
@@ -21,12 +23,26 @@ from liquid_control.safety.arbiter import (
     resume,
     tick,
 )
-from liquid_control.safety.limits import Limits
+from liquid_control.safety.flight import FlightSetpoint
+from liquid_control.safety.limits import FlightLimits, Limits
+from liquid_control.safety.rules import (
+    VEHICLES,
+    AnyLimits,
+    AnySetpoint,
+    figures,
+    outgoing,
+    rest,
+)
 from liquid_control.safety.setpoint import CREEP, Setpoint, brake, limit, without_dead_band
 
 __all__ = [
     "CREEP",
+    "VEHICLES",
+    "AnyLimits",
+    "AnySetpoint",
     "Driver",
+    "FlightLimits",
+    "FlightSetpoint",
     "Limits",
     "Refusal",
     "Setpoint",
@@ -35,8 +51,11 @@ __all__ = [
     "brake",
     "driving",
     "emergency_stop",
+    "figures",
     "limit",
+    "outgoing",
     "release",
+    "rest",
     "resume",
     "tick",
     "without_dead_band",

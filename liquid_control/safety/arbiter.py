@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from liquid_control.safety.limits import Limits
-from liquid_control.safety.setpoint import Setpoint, brake, limit
+from liquid_control.safety import rules
+from liquid_control.safety.flight import Vector
+from liquid_control.safety.rules import AnyLimits, AnySetpoint
+from liquid_control.safety.setpoint import Setpoint
 
 __all__ = [
     "Asked",
@@ -41,6 +43,7 @@ class Refusal(StrEnum):
     """Why a command was not obeyed."""
 
     NOT_FINITE = "not finite"
+    FOREIGN = "for another vehicle"
     TOO_OLD = "stamped too old"
     AHEAD = "stamped in the future"
     OUT_OF_ORDER = "older than the one before"
@@ -55,12 +58,20 @@ class Asked:
         yaw_rate: turn to the left [rad/s].
         stamp: of its last well-dated command [s]; None where commands carry none.
         heard: when it came, on the steady clock [s].
+        left, up: speeds to the left and upwards, of a drone [m/s].
     """
 
     speed: float
     yaw_rate: float
     stamp: float | None
     heard: float
+    left: float = 0.0
+    up: float = 0.0
+
+    @property
+    def velocity(self) -> Vector:
+        """Forward, left, up [m/s]."""
+        return self.speed, self.left, self.up
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class State:
     """What the vehicle was told last, who drives, and what the drivers want.
 
     Args:
-        told: the setpoint put out last.
+        told: the setpoint put out last; a drone begins with `FlightSetpoint()`.
         told_at: steady time of it [s]; None before the first.
         stamp: of the command that `told` answers [s]; None without one, as in a stop ramp.
         driver: whose command `told` answers.
@@ -77,7 +88,7 @@ class State:
         pressed_at: steady time at which it was last asked for [s].
     """
 
-    told: Setpoint = field(default_factory=Setpoint)
+    told: AnySetpoint = field(default_factory=Setpoint)
     told_at: float | None = None
     stamp: float | None = None
     driver: Driver = Driver.NOBODY
@@ -91,7 +102,7 @@ class State:
         return self.person if driver is Driver.PERSON else self.policy
 
 
-def driving(limits: Limits, state: State, now: float) -> Driver:
+def driving(limits: AnyLimits, state: State, now: float) -> Driver:
     """Who drives at the steady time `now` [s]."""
     if state.emergency:
         return Driver.EMERGENCY
@@ -102,7 +113,7 @@ def driving(limits: Limits, state: State, now: float) -> Driver:
 
 
 def accept(
-    limits: Limits,
+    limits: AnyLimits,
     state: State,
     source: Driver,
     speed: float,
@@ -111,6 +122,9 @@ def accept(
     now: float,
     stamp: float | None = None,
     age: float | None = None,
+    left: float = 0.0,
+    up: float = 0.0,
+    tilting: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[State, Refusal | None]:
     """Judge a command of the policy or the person; put it out if it is theirs to drive.
 
@@ -122,39 +136,44 @@ def accept(
         now: steady clock [s].
         stamp: time of the frame that the command answers [s]; None where commands carry none.
         age: `stamp` subtracted from its own clock [s]; None where that is not known.
+        left, up: asked speeds to the left and upwards [m/s], which only a drone obeys.
+        tilting: asked roll rate and pitch rate [rad/s], which no vehicle obeys.
 
     Returns:
         The new state and None; or the state as it was, and why the command was refused. The
         command was put out if `told_at` is `now`, else somebody else drives. A refused command
         does not delay a time-out.
     """
-    if not (math.isfinite(speed) and math.isfinite(yaw_rate)):
+    velocity = speed, left, up
+    if not all(map(math.isfinite, (*velocity, yaw_rate, *tilting))):
         return state, Refusal.NOT_FINITE
+    if not rules.obeys(limits, velocity, tilting):
+        return state, Refusal.FOREIGN
     # After a silence a clock that was set back (a simulator started again) is obeyed.
     heard = now <= _deadline(limits, state, source)
     latest = state.asked(source).stamp if heard else None
     refusal = _misdated(limits, latest, stamp, age)
     if refusal is not None:
-        if not speed == yaw_rate == 0.0:
+        if any((*velocity, yaw_rate)):
             return state, refusal
         stamp = None
-    asked = Asked(speed, yaw_rate, latest if stamp is None else stamp, heard=now)
+    asked = Asked(speed, yaw_rate, latest if stamp is None else stamp, now, left, up)
     state = replace(state, **{source.value: asked})
     if driving(limits, state, now) is not source:
         return state, None
     return _put_out(limits, state, source, stamp, now), None
 
 
-def tick(limits: Limits, state: State, now: float) -> State:
+def tick(limits: AnyLimits, state: State, now: float) -> State:
     """The state at the steady time `now` [s]: as it was, a step down a stop ramp, or handed over.
 
-    Stop ramps brake along the path driven last. A person who lets go hands over to the policy's
-    last command, or to the stop ramp where the policy is silent as well.
+    Stop ramps brake along the path driven last, to a halt or a hover. A person who lets go hands
+    over to the policy's last command, or to the stop ramp where the policy is silent as well.
     """
     driver = driving(limits, state, now)
     if driver is Driver.EMERGENCY:
         elapsed = now - state.told_at
-        told = brake(limits, state.told, limits.emergency_deceleration, elapsed)
+        told = rules.slow(limits, state.told, limits.emergency_deceleration, elapsed)
     elif driver is Driver.NOBODY:
         # A ramp that begins late must still end as if it had begun at the time-out.
         begin = max(
@@ -162,7 +181,7 @@ def tick(limits: Limits, state: State, now: float) -> State:
         )
         told_at = now if state.told_at is None else state.told_at
         elapsed = now - max(begin, told_at)
-        told = brake(limits, state.told, limits.max_deceleration, elapsed)
+        told = rules.slow(limits, state.told, limits.max_deceleration, elapsed)
     elif driver is state.driver:
         return state
     else:
@@ -179,29 +198,31 @@ def emergency_stop(state: State, reason: str, now: float) -> State:
     )
 
 
-def release(limits: Limits, state: State, now: float) -> tuple[State, str]:
+def release(limits: AnyLimits, state: State, now: float) -> tuple[State, str]:
     """Release the emergency stop; the second value says why that was refused, else it is empty."""
     if not state.emergency:
         return state, ""
     if now - state.pressed_at <= limits.timeout:
         return state, "somebody still asks for it"
-    if state.told.speed or state.told.yaw_rate:
+    if state.told.moving:
         return state, "the vehicle is still being stopped"
     return replace(state, emergency=""), ""
 
 
-def resume(limits: Limits, state: State, speed: float) -> State:
-    """Begin at the measured `speed` [m/s]: a vehicle that still rolls is not braked to 0 first.
+def resume(
+    limits: AnyLimits, state: State, speed: float, left: float = 0.0, up: float = 0.0
+) -> State:
+    """Begin at the measured velocity [m/s]: a vehicle that still moves is not braked to 0 first.
 
-    Only where nobody drives, and only with a finite speed, which is brought within the limits.
+    Only where nobody drives, and only with finite speeds, which are brought within the limits.
     """
-    if state.driver is not Driver.NOBODY or not math.isfinite(speed):
+    velocity = speed, left, up
+    if state.driver is not Driver.NOBODY or not all(map(math.isfinite, velocity)):
         return state
-    speed = min(max(speed, -limits.max_reverse_speed), limits.max_speed)
-    return replace(state, told=replace(state.told, speed=speed, acceleration=0.0))
+    return replace(state, told=rules.measured(limits, state.told, velocity))
 
 
-def _deadline(limits: Limits, state: State, driver: Driver) -> float:
+def _deadline(limits: AnyLimits, state: State, driver: Driver) -> float:
     """Until when a driver's last command counts [s]."""
     asked = state.asked(driver)
     silence = limits.intervention_timeout if driver is Driver.PERSON else limits.timeout
@@ -209,7 +230,7 @@ def _deadline(limits: Limits, state: State, driver: Driver) -> float:
 
 
 def _misdated(
-    limits: Limits, latest: float | None, stamp: float | None, age: float | None
+    limits: AnyLimits, latest: float | None, stamp: float | None, age: float | None
 ) -> Refusal | None:
     if age is not None and not age <= limits.max_age:
         return Refusal.TOO_OLD
@@ -223,7 +244,7 @@ def _misdated(
 
 
 def _put_out(
-    limits: Limits, state: State, driver: Driver, stamp: float | None, now: float
+    limits: AnyLimits, state: State, driver: Driver, stamp: float | None, now: float
 ) -> State:
     # The stamps' own time makes the ramps right in a simulator that runs faster than the clock.
     if stamp is not None and state.stamp is not None:
@@ -233,5 +254,5 @@ def _put_out(
         elapsed = 0.0 if state.told_at is None else now - state.told_at
     asked = state.asked(driver)
     elapsed = min(elapsed, limits.timeout)
-    told = limit(limits, state.told, asked.speed, asked.yaw_rate, elapsed)
+    told = rules.follow(limits, state.told, asked.velocity, asked.yaw_rate, elapsed)
     return replace(state, told=told, told_at=now, stamp=stamp, driver=driver)

@@ -1,19 +1,14 @@
-"""The limits of a vehicle; each is a parameter of the safety node, with range and meaning."""
+"""The limits of a car and of a drone; each is a parameter of the safety node."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 from liquid_control.errors import InputError
 
-__all__ = ["Limits"]
-
-# At 0 these would refuse every command, or never let the vehicle stop.
-_POSITIVE = (
-    *("max_deceleration", "emergency_deceleration", "max_jerk"),
-    *("timeout", "intervention_timeout", "max_age"),
-)
+__all__ = ["FlightLimits", "Limits"]
 
 
 def _limit(default: float, high: float, text: str) -> float:
@@ -21,12 +16,43 @@ def _limit(default: float, high: float, text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The limits of a vehicle; each field is a parameter of the safety node.
+class _Limits:
+    """What both have: time-outs, and a check of all fields.
 
     Raises:
         InputError: a limit is negative or not finite, or 0 where that makes no sense.
     """
+
+    # At 0 these would refuse every command, or never let the vehicle stop.
+    positive: ClassVar[tuple[str, ...]] = (
+        *("max_deceleration", "emergency_deceleration", "max_jerk"),
+        *("timeout", "intervention_timeout", "max_age"),
+    )
+
+    timeout: float = _limit(0.25, 10.0, "silence after which the vehicle is stopped [s]")
+    intervention_timeout: float = _limit(
+        0.25, 10.0, "silence after which a person has let go of the vehicle [s]"
+    )
+    max_age: float = _limit(0.5, 10.0, "oldest stamp that is still obeyed [s]")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not (math.isfinite(value) and value >= 0.0):
+                raise InputError(
+                    f"The limit {item.name} must be a finite number of at least 0, got {value}; "
+                    f"it means: {item.metadata['text']}."
+                )
+            if value == 0.0 and item.name in self.positive:
+                raise InputError(
+                    f"The limit {item.name} must be greater than 0, got {value}; "
+                    f"it means: {item.metadata['text']}."
+                )
+
+
+@dataclass(frozen=True)
+class Limits(_Limits):
+    """The limits of a car, or of another vehicle with a speed and a path."""
 
     max_speed: float = _limit(15.0, 60.0, "highest forward speed [m/s]")
     max_reverse_speed: float = _limit(0.0, 60.0, "highest backward speed [m/s]; 0: never backwards")
@@ -47,22 +73,23 @@ class Limits:
     )
     speed_dead_band: float = _limit(0.0, 5.0, "slower speeds are put out as 0 [m/s]")
     yaw_rate_dead_band: float = _limit(0.0, 1.0, "slower turns are put out as 0 [rad/s]")
-    timeout: float = _limit(0.25, 10.0, "silence after which the vehicle is stopped [s]")
-    intervention_timeout: float = _limit(
-        0.25, 10.0, "silence after which a person has let go of the vehicle [s]"
-    )
-    max_age: float = _limit(0.5, 10.0, "oldest stamp that is still obeyed [s]")
 
-    def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not (math.isfinite(value) and value >= 0.0):
-                raise InputError(
-                    f"The limit {item.name} must be a finite number of at least 0, got {value}; "
-                    f"it means: {item.metadata['text']}."
-                )
-            if value == 0.0 and item.name in _POSITIVE:
-                raise InputError(
-                    f"The limit {item.name} must be greater than 0, got {value}; "
-                    f"it means: {item.metadata['text']}."
-                )
+
+@dataclass(frozen=True)
+class FlightLimits(_Limits):
+    """The limits of a drone, which is told a velocity; see `liquid_control.safety.flight`."""
+
+    positive: ClassVar[tuple[str, ...]] = (*_Limits.positive, "max_acceleration")
+
+    max_speed: float = _limit(4.0, 30.0, "highest horizontal speed, in any direction [m/s]")
+    max_lateral_speed: float = _limit(3.0, 30.0, "highest speed to either side [m/s]")
+    max_climb_speed: float = _limit(2.0, 20.0, "highest speed upwards [m/s]")
+    max_descent_speed: float = _limit(1.5, 20.0, "highest speed downwards [m/s]")
+    max_acceleration: float = _limit(4.0, 30.0, "highest change of the velocity [m/s^2]")
+    max_deceleration: float = _limit(4.0, 30.0, "braking of the stop ramp to a hover [m/s^2]")
+    emergency_deceleration: float = _limit(6.0, 30.0, "braking of an emergency stop [m/s^2]")
+    max_jerk: float = _limit(
+        80.0, 1000.0, "fastest change of the acceleration, but for stops [m/s^3]"
+    )
+    max_yaw_rate: float = _limit(1.5, 20.0, "fastest turn [rad/s]")
+    max_yaw_acceleration: float = _limit(6.0, 200.0, "fastest change of a turn [rad/s^2]")

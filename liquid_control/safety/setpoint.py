@@ -35,6 +35,10 @@ class Setpoint:
     yaw_rate: float = 0.0
     curvature: float = 0.0
 
+    @property
+    def moving(self) -> bool:
+        return self.speed != 0.0 or self.yaw_rate != 0.0
+
 
 def limit(
     limits: Limits, before: Setpoint, speed: float, yaw_rate: float, elapsed: float
