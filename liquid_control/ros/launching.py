@@ -26,6 +26,7 @@ from launch.actions import (
 )
 from launch.events import matches_action
 from launch.events.process import ProcessExited
+from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
@@ -74,7 +75,7 @@ Remaps = Iterable[tuple[str, str]]
 class Argument:
     """An argument of a launch file; without a default it must be given."""
 
-    default: str | None
+    default: SomeSubstitutionsType | None
     text: str
     choices: tuple[str, ...] | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -9,11 +10,12 @@ from tyro.conf import Positional
 
 from liquid_control import models
 from liquid_control.data.bag import BagReader
+from liquid_control.data.importers.donkeycar import import_donkeycar
 from liquid_control.errors import InputError
 from liquid_control.ros.replay_node import period
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
-__all__ = ["replay"]
+__all__ = ["nodes", "nominal_period", "recorded", "replay"]
 
 
 def replay(
@@ -26,10 +28,11 @@ def replay(
 ) -> int:
     """Show a policy what a human saw, and compare what both did.
 
-    The frames of the bag go through the policy node with their own time stamps; nothing moves.
+    The recording's frames go through the policy node with their own time stamps; nothing moves.
 
     Args:
-        bag: rosbag2 folder with a camera and, to compare with, /expert/command or /cmd_vel.
+        bag: rosbag2 folder with a camera and, to compare with, /expert/command or /cmd_vel; or a
+            Donkeycar tub.
         model: name of a shipped model, or the folder of one that you trained.
         seconds: of the bag [s]; 0: all of it.
         mode: lockstep, as fast as the policy decides; or realtime, at the pace of the recording.
@@ -42,27 +45,49 @@ def replay(
     if seconds < 0:
         raise InputError(f"A replay takes 0 s (all) or more, got --seconds {seconds}.")
     folder = models.find(model).resolve()
-    with BagReader(bag) as reader:
-        rate = f"nominal_period:={period(reader):.6f}"
     run = new_folder(out, "replay")
-    plan = [
-        NodePlan(
-            "replay",
-            [
-                *("-p", f"bag:={bag.resolve()}", "-p", f"mode:={mode}"),
-                *("-p", f"seconds:={float(seconds)}"),
-            ],
-            ends_run=True,
-        ),
-        NodePlan(
-            "policy",
-            [
-                *("-p", f"model:={folder}", "-p", rate, "-p", "use_sim_time:=true"),
-                *("-r", "image:=camera/image_raw"),
-            ],
-        ),
-        NodePlan("recorder", ["-p", f"bag:={run / 'bag'}"]),
-    ]
+    try:
+        plan = nodes(recorded(bag, run), folder, seconds, mode, run / "bag")
+    except InputError:
+        shutil.rmtree(run)
+        raise
     title = f"{folder.name} replays {bag.resolve().name}"
     facts = {"Model": str(folder), "Recording": str(bag), "Mode": mode}
     return finish(run, title, supervise(plan, run, title), facts, report)
+
+
+def nodes(bag: Path, model: Path, seconds: float, mode: str, out: Path) -> list[NodePlan]:
+    """The nodes of a replay of `bag` that is recorded into `out`, in the order of their end."""
+    source = ["-p", f"bag:={bag}", "-p", f"mode:={mode}", "-p", f"seconds:={float(seconds)}"]
+    rate = ["-p", f"nominal_period:={nominal_period(bag)}"]
+    policy = ["-p", f"model:={model}", *rate, "-p", "use_sim_time:=true"]
+    return [
+        NodePlan("replay", source, ends_run=True),
+        NodePlan("policy", [*policy, "-r", "image:=camera/image_raw"]),
+        NodePlan("recorder", ["-p", f"bag:={out}"]),
+    ]
+
+
+def recorded(path: str | Path, folder: str | Path) -> Path:
+    """The bag `path`; of a Donkeycar tub there, a bag `recording` in `folder`.
+
+    Raises:
+        InputError: there is neither.
+    """
+    path = Path(path).resolve()
+    if not (path / "manifest.json").is_file():
+        return path
+    bag = Path(folder).resolve() / "recording"
+    bag.parent.mkdir(parents=True, exist_ok=True)
+    import_donkeycar(path, bag, progress=False)
+    return bag
+
+
+def nominal_period(bag: str | Path) -> float:
+    """Time between the frames of a bag [s].
+
+    Raises:
+        InputError: it is no bag, or has no camera.
+    """
+    with BagReader(bag) as reader:
+        return round(period(reader), 6)
