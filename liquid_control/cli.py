@@ -13,6 +13,7 @@ __all__ = ["main"]
 # Imported only when called: `liquid-control doctor` must work where torch or rclpy is missing.
 COMMANDS = {
     "drive": ("liquid_control.ros.drive:drive", "drive a simulated car through ROS 2 nodes"),
+    "drone": ("liquid_control.ros.drone:drone", "fly a simulated drone through ROS 2 nodes"),
     "teleop": ("liquid_control.ros.teleop:teleop", "take the vehicle into your own hands"),
     "replay": (
         "liquid_control.ros.replay_command:replay",

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from liquid_control import models
 from liquid_control.errors import InputError
 from liquid_control.ros.processes import free_domain
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
-__all__ = ["check_world", "drive", "nodes", "patience"]
+__all__ = ["check_world", "drive", "nodes", "patience", "simulate"]
+
+Mode = Literal["realtime", "lockstep"]
+Options = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
 def drive(
@@ -22,7 +28,8 @@ def drive(
     world: str = "liquid_control/Driving-v0",
     seed: int = 7,
     seconds: float = 60.0,
-    mode: Literal["realtime", "lockstep"] = "realtime",
+    mode: Mode = "realtime",
+    option: Options = (),
     report: bool = True,
     params: Path | None = None,
     out: Path = Path("runs"),
@@ -40,6 +47,7 @@ def drive(
         seed: of the road; after the car has left it, the next seed's road follows.
         seconds: how long to drive [s].
         mode: realtime, or lockstep: the world waits for each frame's command.
+        option: of the world, NAME=VALUE; may be given several times.
         report: write results.json, the video and report.html from the recording.
         params: ROS parameter file in place of config/drive.yaml.
         out: folder in which the run's own folder is made.
@@ -47,21 +55,58 @@ def drive(
     Returns:
         0 when the car stayed on the road, 1 when it left it or a node failed.
     """
+    return simulate("drive", model, world, seed, seconds, mode, option, report, params, out)
+
+
+def simulate(
+    kind: Literal["drive", "drone"],
+    model: str,
+    world: str,
+    seed: int,
+    seconds: float,
+    mode: Mode,
+    option: Sequence[str],
+    report: bool,
+    params: Path | None,
+    out: Path,
+) -> int:
+    """What `drive` and `drone` have in common; their arguments.
+
+    Args:
+        kind: names the run's folder and the parameter file of `config/`.
+    """
+    file, verb, noun = {
+        "drive": ("drive.yaml", "drives", "drive"),
+        "drone": ("fly.yaml", "flies", "flight"),
+    }[kind]
     if not seconds > 0:
-        raise InputError(f"A drive takes more than 0 s, got --seconds {seconds}; try 60.")
+        raise InputError(f"A {noun} takes more than 0 s, got --seconds {seconds}; try 60.")
     folder = models.find(model)
-    parameters = models.share() / "config" / "drive.yaml" if params is None else params
+    parameters = models.share() / "config" / file if params is None else params
     if not parameters.is_file():
         raise InputError(f"No parameter file {parameters}; give an existing one with --params.")
-    check_world(world)
-    run = new_folder(out, "drive")
-    plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag")
-    title = f"{folder.name} drives {world}, seed {seed}"
+    options = _as_json(option)
+    check_world(world, options)
+    run = new_folder(out, kind)
+    plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag", options)
+    title = f"{folder.name} {verb} {world}, seed {seed}"
     domain = os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     print(f"To take over in another terminal: ROS_DOMAIN_ID={domain} liquid-control teleop")
     outcome = supervise(plan, run, title, seconds)
     facts = {"Model": str(folder), "World": world, "Seed": str(seed), "Mode": mode}
+    if option:
+        facts["Options"] = ", ".join(option)
     return finish(run, title, outcome, facts, report)
+
+
+def _as_json(option: Sequence[str]) -> list[str]:
+    """NAME=VALUE as the simulator node takes them."""
+    if not option:
+        return []
+    # With its room comes PyTorch, which takes seconds to load.
+    from liquid_control.rollout.world_options import parse_options
+
+    return [f"{name}={json.dumps(value)}" for name, value in parse_options(option).items()]
 
 
 def check_world(world: str, options: Sequence[str] = ()) -> None:
@@ -96,11 +141,19 @@ def patience(mode: str) -> dict[str, float]:
 
 
 def nodes(
-    model: Path, world: str, seed: int, mode: str, parameters: Path, bag: Path
+    model: Path,
+    world: str,
+    seed: int,
+    mode: str,
+    parameters: Path,
+    bag: Path,
+    options: Sequence[str] = (),
 ) -> list[NodePlan]:
-    """The nodes of a drive, in the order in which they are stopped."""
+    """The nodes of a drive or a flight, in the order in which they are stopped."""
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
+    if options:
+        simulator += ["-p", f"options:={json.dumps(list(options))}"]
     patient = patience(mode).items()
     safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -74,8 +76,8 @@ class View:
         ]
         if monitor.state:
             rows.insert(1, ("speed", f"{monitor.state['speed']:6.2f} m/s"))
-            rows.insert(2, ("lane", _lane(monitor.state["lateral_error"])))
-            rows.append(("left the road", f"{monitor.crashes} times"))
+            rows.insert(2, _place(monitor.state))
+            rows.append(("episodes", _episodes(monitor)))
         if monitor.driver:
             rows.insert(1, ("driver", monitor.driver))
         if monitor.neurons:
@@ -102,12 +104,27 @@ def _line(monitor: Monitor) -> str:
     parts = [f"{monitor.seconds:6.1f} s", f"{monitor.rate:5.1f} frames/s", _command(monitor)]
     if monitor.state:
         parts.append(f"speed {monitor.state['speed']:.1f} m/s")
-        parts.append(f"lateral error {monitor.state['lateral_error']:+.2f} m")
-        parts.append(f"left the road {monitor.crashes} times")
+        if "lateral_error" in monitor.state:
+            parts.append(f"lateral error {monitor.state['lateral_error']:+.2f} m")
+        else:
+            parts.append(" ".join(_place(monitor.state)))
+        parts.append(_episodes(monitor))
     if monitor.driver in ("person", "emergency stop"):
         parts.append(f"driver: {monitor.driver}")
     parts += [f"latency {middle:.1f} ms (p99 {late:.1f})", f"dropped {monitor.dropped}"]
     return "  ".join(parts)
+
+
+def _place(state: Mapping[str, float]) -> tuple[str, str]:
+    """Where the vehicle is: in its lane, or before its target."""
+    if "lateral_error" in state:
+        return "lane", _lane(state["lateral_error"])
+    bearing = math.degrees(state["target_bearing"])
+    return "target", f"{state['target_distance']:.1f} m away, {bearing:+.0f} degrees to the left"
+
+
+def _episodes(monitor: Monitor) -> str:
+    return f"crashes {monitor.crashes}, successes {monitor.successes}"
 
 
 def _lane(lateral_error: float) -> str:

@@ -25,10 +25,11 @@ class Monitor(Node):
 
     Attributes:
         decision, state, neurons, expert: last values by name.
-        frames, crashes: decisions heard, and how often the car left the road.
+        frames: decisions heard.
+        crashes, successes: how often an episode ended so, as the simulator says.
         driver: who drives, as the safety node says; empty before it has.
         dropped: frames that came while the policy was busy, as it last said (once a second).
-        begin, now: stamps of the first decision with the car under way and of the last [s].
+        begin, now: stamps of the first decision with the vehicle under way and of the last [s].
         ages: frame to command of the last frames [s].
     """
 
@@ -39,7 +40,7 @@ class Monitor(Node):
         self.neurons: Mapping[str, float] = {}
         self.expert: Mapping[str, float] = {}
         self.driver = ""
-        self.frames = self.crashes = self.dropped = 0
+        self.frames = self.crashes = self.successes = self.dropped = 0
         self.begin: float | None = None
         self.now = 0.0
         self.ages: deque[float] = deque(maxlen=_RECENT)
@@ -57,7 +58,7 @@ class Monitor(Node):
 
     @property
     def seconds(self) -> float:
-        """Time on the frames' stamps since the car began to move [s]."""
+        """Time on the frames' stamps since the vehicle began to move [s]."""
         return 0.0 if self.begin is None else self.now - self.begin
 
     @property
@@ -79,7 +80,7 @@ class Monitor(Node):
         self.decision = read_named_vector(message)
         self.frames += 1
         self.now = nanoseconds(message.header.stamp) * 1e-9
-        # The simulated car waits until its nodes have found one another.
+        # The simulated vehicle waits until its nodes have found one another.
         if self.begin is None and not self.state.get("waiting"):
             self.begin = self.now
         self._arrivals.append(time.monotonic())
@@ -93,6 +94,7 @@ class Monitor(Node):
     def _on_state(self, message: JointState) -> None:
         self.state = read_named_vector(message)
         self.crashes = int(self.state["crashes"])
+        self.successes = int(self.state["successes"])
 
     def _on_expert(self, message: JointState) -> None:
         self.expert = read_named_vector(message)

@@ -48,11 +48,12 @@ class NodePlan:
 
 @dataclass
 class Outcome:
-    """What the supervisor saw of a run; crashes are None where there is no simulator."""
+    """What the supervisor saw of a run; counts of a simulator are None where there is none."""
 
     seconds: float = 0.0
     frames: int = 0
     crashes: int | None = None
+    successes: int | None = None
     failures: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -167,7 +168,8 @@ def _watch(
     finally:
         outcome.interrupted = asked.code is not None
         outcome.seconds, outcome.frames = monitor.seconds, monitor.frames
-        outcome.crashes = monitor.crashes if monitor.state else None
+        if monitor.state:
+            outcome.crashes, outcome.successes = monitor.crashes, monitor.successes
         executor.shutdown()
         monitor.destroy_node()
 
@@ -206,6 +208,6 @@ def finish(
     else:
         print(f"{title}: {outcome.frames} decisions in {outcome.seconds:.1f} s.")
         if outcome.crashes is not None:
-            print(f"The car left the road {outcome.crashes} times.")
+            print(f"Crashes: {outcome.crashes}, successes: {outcome.successes}.")
     print(folder)
     return 1 if outcome.failures or outcome.crashes else 0
