@@ -48,8 +48,11 @@ EXTRAS = {
     "fast": ["numba>=0.65"],
     "export": ["onnx>=1.18", "onnxruntime>=1.22"],
     "scale": ["ray>=2.50"],
-    # benchmarks/sequences.py; gymnasium's own MuJoCo worlds do not load without imageio.
+    # benchmarks/; gymnasium's own MuJoCo worlds do not load without imageio.
     "bench": [
+        "captum>=0.8,<1",
+        "psutil>=6",
+        "scipy>=1.11",
         "stable-baselines3>=2.6",
         "scikit-learn>=1.5",
         "matplotlib>=3.8",
