@@ -154,10 +154,12 @@ def nodes(
     simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
     if options:
         simulator += ["-p", f"options:={json.dumps(list(options))}"]
+    names = {"image": "camera/image_raw", "camera_info": "camera/camera_info"}
+    remapped = [part for name, topic in names.items() for part in ("-r", f"{name}:={topic}")]
     patient = patience(mode).items()
     safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [
-        NodePlan("policy", [*common, "-p", f"model:={model}", "-r", "image:=camera/image_raw"]),
+        NodePlan("policy", [*common, "-p", f"model:={model}", *remapped]),
         NodePlan("simulator", [*common[:2], *simulator]),
         NodePlan("safety", [*common, *safety]),
         NodePlan("recorder", ["-p", f"bag:={bag}"]),
