@@ -7,10 +7,11 @@ since a busy machine is late with everything, `benchmarks/faults.py` tabulates t
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+
+from std_srvs.srv import Trigger
 
 from fault_rig.rig import Rig
 
@@ -81,18 +82,9 @@ def _source(title: str, fault: str, node: str, says: str, compressed: bool = Fal
     return Fault(title, begin, partial(Rig.inflict, fault=""), node, says, compressed)
 
 
-def _slow_down(rig: Rig) -> int:
-    """Let the policy run for 1 ms, and no more until the vehicle stands."""
-    began = time.time_ns()
-    policy = rig.children["policy"].process
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        policy.send_signal(signal.SIGSTOP)
-        rig.spin(0.099)
-        policy.send_signal(signal.SIGCONT)
-        time.sleep(0.001)
-    policy.send_signal(signal.SIGSTOP)
-    return began
+def _cure(rig: Rig) -> None:
+    rig.send("policy", signal.SIGUSR2)
+    assert rig.call(Trigger, "policy/reset", Trigger.Request()).success
 
 
 FAULTS: dict[str, Fault] = {
@@ -130,5 +122,13 @@ FAULTS: dict[str, Fault] = {
         lambda rig: rig.send("policy", signal.SIGCONT),
         "safety",
         "no commands",
+    ),
+    "nan_in_memory": Fault(
+        "weights turn NaN in memory",
+        lambda rig: rig.send("policy", signal.SIGUSR1),
+        _cure,
+        "policy",
+        "is nan, outside its bounds|not finite",
+        policy="fault_rig.poisoned",
     ),
 }

@@ -18,6 +18,7 @@ from types import TracebackType
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
@@ -84,9 +85,10 @@ class Rig:
         self._environment["PYTHONPATH"] = os.pathsep.join(paths)
 
     def __enter__(self) -> Rig:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node("listener")
-        self._executor = SingleThreadedExecutor()
+        self._context = Context()
+        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node("listener", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.told: list[Told] = []
         self.said: list[tuple[int, DiagnosticStatus]] = []
@@ -110,7 +112,7 @@ class Rig:
             child.process.wait()
         self._executor.shutdown()
         self.node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=self._context)
 
     def _on_told(self, message: TwistStamped, info: Mapping[str, int]) -> None:
         at = info["received_timestamp"] or time.time_ns()
@@ -186,6 +188,15 @@ class Rig:
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.02)
 
+    def call(self, kind: type, service: str, request: object) -> object:
+        """The answer of a service."""
+        client = self.node.create_client(kind, service)
+        self.wait(client.service_is_ready, f"the service {service} is there")
+        answer = client.call_async(request)
+        self.wait(answer.done, f"the service {service} answers")
+        self.node.destroy_client(client)
+        return answer.result()
+
     def steady(self) -> None:
         """Wait until the vehicle has been told its cruising speed for a while."""
         begin = time.time_ns()
@@ -243,7 +254,7 @@ class Rig:
             return bool(found)
 
         try:
-            self.wait(look, f"{node} says {pattern!r}", 10.0)
+            self.wait(look, f"{node} says {pattern!r}")
         except AssertionError as error:
             heard = {(s.name, s.message) for at, s in self.said if at > since}
             raise AssertionError(f"{error}; heard {heard}") from error

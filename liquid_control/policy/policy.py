@@ -273,6 +273,12 @@ class Policy(nn.Module):
                 f"{expected.get(name, 'none')}, got {came.get(name, 'none')}; copy both files of "
                 "one training."
             )
+        for name, value in weights.items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise InputError(
+                    f"The weights {path} hold numbers that are not finite, in {name!r}; a training "
+                    "that diverged wrote them, so take another checkpoint or train again."
+                )
         self.load_state_dict(weights)
 
 

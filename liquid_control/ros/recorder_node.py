@@ -17,7 +17,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from liquid_control.data import qos as bag_qos
 from liquid_control.data.bag import BagWriter
 from liquid_control.errors import InputError
-from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
+from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import Stop, every, leave, run
 
@@ -61,6 +61,7 @@ class RecorderNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("recorder")
+        self._stop = stop
         folder = declare(self, "bag", "", "folder of the bag, which must not exist yet")
         if not folder:
             raise InputError("The recorder needs a folder for its bag; set the parameter `bag`.")
@@ -74,7 +75,7 @@ class RecorderNode(Node):
         self._wanted = {self.resolve_topic_name(topic) for topic in topics}
         self._counts: Counter[str] = Counter()
         self._bytes = 0
-        self._trouble = ""
+        self._trouble = self._ended = ""
         self._look()
         every(self, 0.1, self._look)
         Diagnostics(self, folder)
@@ -82,6 +83,8 @@ class RecorderNode(Node):
 
     def _look(self) -> None:
         """Subscribe to every wanted topic that somebody publishes by now."""
+        if self._ended:
+            return
         for topic in sorted(self._wanted):
             publishers = self.get_publishers_info_by_topic(topic)
             if not publishers:
@@ -108,14 +111,27 @@ class RecorderNode(Node):
         self._bag.add_topic(topic, typename, bag_qos.LATCHED if latched else offered)
 
         def write(message: bytes) -> None:
-            self._bag.write_raw(topic, typename, message, time.time_ns())
+            if self._ended:
+                return
+            try:
+                self._bag.write_raw(topic, typename, message, time.time_ns())
+            except InputError as error:
+                self._end(str(error))
+                return
             self._counts[topic] += 1
             self._bytes += len(message)
 
         self.create_subscription(_message_class(typename), topic, write, qos, raw=True)
 
+    def _end(self, reason: str) -> None:
+        """Record no more, but say so for as long as the drive goes on: it needs no recorder."""
+        self._ended = f"{reason.rstrip('.')}; nothing more is recorded."
+        self.get_logger().error(self._ended)
+
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         values = {"messages": self._counts.total(), "bytes": self._bytes, **self._counts}
+        if self._ended:
+            return ERROR, self._ended, values
         if self._trouble:
             return WARN, self._trouble, values
         if self._wanted:
@@ -123,11 +139,17 @@ class RecorderNode(Node):
         return OK, "recording", values
 
     def close(self) -> None:
-        self._bag.close()
+        try:
+            self._bag.close()
+        except InputError as error:
+            self._end(str(error))
         self.get_logger().info(
             f"Recorded {self._counts.total()} messages ({self._bytes / 1e6:.1f} MB before "
             f"compression) into {self._bag.path}."
         )
+        if self._ended:
+            self.get_logger().error(self._ended)
+            self._stop.code = 1
 
 
 def _message_class(typename: str) -> type:

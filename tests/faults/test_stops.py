@@ -27,7 +27,8 @@ def jpeg_rig(model, tmp_path_factory) -> Iterator[Rig]:
         yield rig.start_all()
 
 
-RAW = [name for name, fault in FAULTS.items() if not fault.compressed]
+OWN = "liquid_control.ros.policy_node"
+RAW = [name for name, fault in FAULTS.items() if not fault.compressed and fault.policy == OWN]
 JPEG = [name for name, fault in FAULTS.items() if fault.compressed]
 
 
@@ -46,3 +47,10 @@ def test_every_other_fault_stops_the_vehicle(rig, name):
 @pytest.mark.parametrize("name", JPEG)
 def test_every_fault_of_compressed_frames_stops_the_vehicle(jpeg_rig, name):
     strike(jpeg_rig, FAULTS[name])
+
+
+@pytest.mark.slow
+def test_weights_that_turn_nan_in_memory_stop_the_vehicle(model, tmp_path):
+    fault = FAULTS["nan_in_memory"]
+    with Rig(tmp_path, model, policy=fault.policy) as rig:
+        strike(rig.start_all(), fault)

@@ -1,0 +1,175 @@
+"""Faults that the vehicle drives on through, and such as keep a policy from starting.
+
+Each function takes a rig whose vehicle drives, or starts what it needs, raises AssertionError where
+the stack does not behave, and returns who said what.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+
+from fault_rig.rig import CRUISE, PATIENCE, Rig
+from liquid_control.data.bag import BagReader
+
+__all__ = [
+    "continued",
+    "disk_full",
+    "parameters_changed",
+    "refused_model",
+    "small_disk",
+    "truncate",
+    "two_policies",
+]
+
+_MAX_AGE_NS = 500_000_000
+
+
+def two_policies(rig: Rig) -> str:
+    """A second policy commands another speed on the same topic: the first is obeyed."""
+    rig.steady()
+    began = time.time_ns()
+    slower = ("-r", "__node:=policy_2", "-p", "speed:=1.0")
+    rig.start_policy(*slower, name="policy_2")
+    try:
+        said = rig.reports("safety", "/policy is obeyed, /policy_2 refused", began)
+        rig.spin(1.0)
+        strayed = [told for told in rig.told if told.at > began and told.speed != CRUISE]
+        assert not strayed, f"the second policy is followed: {strayed[:3]}"
+        rig.kill("policy")
+        rig.wait(lambda: rig.told[-1].speed == 1.0, "the second policy takes over")
+        rig.start_policy()
+        rig.reports("safety", "/policy_2 is obeyed, /policy refused", began)
+    finally:
+        rig.kill("policy_2")
+    rig.steady()
+    return f"safety: {said}"
+
+
+def disk_full(rig: Rig, disk: Path) -> str:
+    """The recorder's disk fills up: the vehicle drives on, and what was recorded can be read.
+
+    Args:
+        disk: an empty folder of `small_disk`.
+    """
+    rig.steady()
+    began = time.time_ns()
+    bag = disk / "bag"
+    topics = "topics:=[image, odom, cmd_vel_safe, policy/decision]"
+    recorder = rig.start("recorder", "-p", f"bag:={bag}", "-p", topics)
+    if not disk.is_mount():
+        # A file that may not grow gives the same error to the same call.
+        resource.prlimit(recorder.process.pid, resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+    said = rig.reports("recorder", "cannot be written on.*nothing more is recorded", began)
+    rig.spin(1.0)
+    slower = [told for told in rig.told if told.at > began and told.speed != CRUISE]
+    assert not slower, f"the drive was disturbed: {slower[:3]}"
+    assert recorder.code is None, recorder.last_words()
+    rig.send("recorder", signal.SIGINT)
+    assert recorder.process.wait(PATIENCE) == 1, "a recording that was cut short ends with 1"
+    with BagReader(bag) as reader:
+        frames = sum(1 for _ in reader.messages({"/image"}))
+    assert frames > 5, f"only {frames} frames can be read"
+    return f"recorder: {said}"
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of 2 MB where this process may mount one; else `folder` as it is."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True
+    )
+    try:
+        yield folder
+    finally:
+        if done.returncode == 0:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def parameters_changed(rig: Rig) -> str:
+    """Parameters are set while driving: what fits counts at once, what does not is refused."""
+    rig.steady()
+    began = time.time_ns()
+    refused = [
+        _set(rig, "policy", "black_frames", "yes"),
+        _set(rig, "policy", "max_gap", -1.0),
+        _set(rig, "policy", "model", "nothing"),
+        _set(rig, "safety", "timeout", 100.0),
+        _set(rig, "safety", "max_speed", float("nan")),
+    ]
+    assert all(refused), refused
+    for value in (False, True):
+        assert not _set(rig, "policy", "black_frames", value)
+    strayed = [told for told in rig.told if told.at > began and told.speed != CRUISE]
+    assert not strayed, f"the drive was disturbed: {strayed[:3]}"
+    assert not _set(rig, "policy", "speed", 2.0)
+    rig.wait(lambda: rig.told[-1].speed == 2.0, "the new speed is driven")
+    assert not _set(rig, "policy", "speed", CRUISE)
+    rig.steady()
+    return f"answer: {refused[2]}"
+
+
+def _set(rig: Rig, node: str, name: str, value: bool | float | str) -> str:
+    """Set a parameter; why that was refused, else ""."""
+    kinds = {bool: "bool", float: "double", str: "string"}
+    kind = kinds[type(value)]
+    typed = ParameterValue(type=getattr(ParameterType, f"PARAMETER_{kind.upper()}"))
+    setattr(typed, f"{kind}_value", value)
+    request = SetParameters.Request(parameters=[Parameter(name=name, value=typed)])
+    result = rig.call(SetParameters, f"{node}/set_parameters", request).results[0]
+    return "" if result.successful else result.reason or "refused"
+
+
+def truncate(model: Path, folder: Path) -> Path:
+    """A copy of a model whose weights are cut off."""
+    shutil.copytree(model, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    return folder
+
+
+def refused_model(rig: Rig, broken: Path, pattern: str) -> str:
+    """A model that cannot be used: the policy stays unconfigured, says why, and takes a good one.
+
+    Args:
+        broken: folder of the model; the rig's own good one is put into its place.
+        pattern: regular expression of what is said.
+    """
+    began = time.time_ns()
+    child = rig.start("policy", "-p", f"model:={broken}", "-p", "autostart:=false")
+    configure = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert not rig.call(ChangeState, "policy/change_state", configure).success
+    state = rig.call(GetState, "policy/get_state", GetState.Request()).current_state
+    assert state.id == State.PRIMARY_STATE_UNCONFIGURED, state.label
+    said = rig.reports("policy", pattern, began)
+    assert "Traceback" not in child.log.read_text()
+    shutil.copytree(rig.model, broken, dirs_exist_ok=True)
+    assert rig.call(ChangeState, "policy/change_state", configure).success
+    rig.kill("policy")
+    return f"policy: {said}"
+
+
+def continued(rig: Rig) -> str:
+    """A policy that was stopped for 2 s goes on: what it says of old frames is not obeyed."""
+    rig.steady()
+    began = rig.send("policy", signal.SIGSTOP)
+    rig.stop_times(began)
+    rig.spin(max(0.0, 2.0 - (time.time_ns() - began) * 1e-9))
+    woken = rig.send("policy", signal.SIGCONT)
+    rig.steady()
+    moves = next(told for told in rig.told if told.at > woken and told.speed > 0.0)
+    age = moves.at - moves.stamp
+    assert age < _MAX_AGE_NS, f"a command on a frame {age * 1e-9:.3f} s old is obeyed"
+    return f"first command obeyed: {age * 1e-6:.0f} ms after its frame"

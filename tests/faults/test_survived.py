@@ -1,0 +1,57 @@
+"""Faults that end no drive, and models that begin none; each is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import torch
+from fault_rig import survived
+from fault_rig.rig import Rig
+
+from liquid_control.policy import Policy
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def rig(model, tmp_path_factory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("log"), model) as rig:
+        yield rig.start_all()
+
+
+def test_the_first_of_two_policies_is_obeyed(rig):
+    survived.two_policies(rig)
+
+
+def test_a_full_disk_ends_the_recording_alone(rig, tmp_path):
+    with survived.small_disk(tmp_path / "disk") as disk:
+        survived.disk_full(rig, disk)
+
+
+def test_parameters_change_while_driving_where_they_fit(rig):
+    survived.parameters_changed(rig)
+
+
+def test_a_policy_that_was_stopped_is_not_obeyed_on_old_frames(rig):
+    survived.continued(rig)
+
+
+@pytest.fixture
+def empty_rig(model, tmp_path) -> Iterator[Rig]:
+    with Rig(tmp_path / "log", model) as rig:
+        yield rig
+
+
+def test_a_truncated_model_leaves_the_policy_unconfigured(empty_rig, model, tmp_path):
+    broken = survived.truncate(model, tmp_path / "broken")
+    survived.refused_model(empty_rig, broken, "truncated")
+
+
+def test_a_model_of_nan_leaves_the_policy_unconfigured(empty_rig, model, tmp_path):
+    policy = Policy.load(model)
+    next(policy.circuit.parameters()).data.fill_(torch.nan)
+    shutil.copytree(model, tmp_path / "broken")
+    policy.save(tmp_path / "broken")
+    survived.refused_model(empty_rig, tmp_path / "broken", "not finite")
