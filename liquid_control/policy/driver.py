@@ -138,6 +138,16 @@ class Driver:
         head = self.policy.head
         return visual_backprop(self._activations, head.layers, head.size)[0].cpu().numpy()
 
+    @torch.inference_mode()
+    def activity(self) -> np.ndarray:
+        """How strongly each channel of the head's first and last convolution answered last.
+
+        Mean activations, float32 (channels of the first + of the last,), 0 or more; what
+        `attention.monitor` compares with training.
+        """
+        ends = (self._activations[0], self._activations[-1])
+        return torch.cat([maps[0].float().mean((1, 2)) for maps in ends]).cpu().numpy()
+
 
 def frame_hash(frame: np.ndarray) -> str:
     """64-bit BLAKE2b of a prepared frame's bytes, 16 hexadecimal digits."""

@@ -199,6 +199,7 @@ class Guarantees:
                 self._lowest / np.minimum(low, -_SMALLEST),
             )
         shares[~bounded] = 0.0
+        shares += 0.0  # a neuron at rest used 0, not -0
         self._lowest[:] = self._highest[:] = 0.0
         which = int(np.argmax(shares))
         return float(shares[which]), self.names[which]

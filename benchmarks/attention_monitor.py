@@ -1,0 +1,343 @@
+"""Calibrates the attention monitor of a model, and measures what it notices.
+
+python benchmarks/attention_monitor.py calibrate driving_ncp data/driving_v1
+    fits what training looks like and the limits of an alarm; models/NAME/attention_monitor.json
+python benchmarks/attention_monitor.py measure driving_ncp data/monitor/driving_v1
+    alarms in drives that had no part in it, and in the same drives disturbed from their middle on
+python benchmarks/attention_monitor.py draw driving_ncp
+    docs/attention_monitor.png of what `measure` wrote
+python benchmarks/attention_monitor.py cost driving_ncp
+    processor time of the guarantees, the map and the monitor, beside that of a step
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from attention_disturbances import disturbances
+from tqdm import tqdm
+
+from liquid_control import models
+from liquid_control.attention.monitor import AttentionMonitor, Calibration, Limits, describe
+from liquid_control.attention.visual_backprop import visual_backprop
+from liquid_control.data.drive import find_bags, load_drive
+from liquid_control.errors import InputError
+from liquid_control.evaluation.statistics import wilson_interval
+from liquid_control.files import replace_file
+from liquid_control.policy import Driver, Policy
+from liquid_control.policy.fingerprint import weights_hash
+from liquid_control.policy.guarantees import Guarantees
+
+EVERY = 6  # frames; the node's default
+BATCH = 16
+RESULTS = Path(__file__).parent / "results"
+# In normal drives: one alarm in so long [s]. Half of that is what the calibration allows itself, as
+# other drives will always be a little more unusual.
+BETWEEN_ALARMS = 600.0
+
+
+@dataclass
+class Maps:
+    """Attention in frames of one drive.
+
+    Args:
+        maps: float32 (frames, rows, columns).
+        activity: float32 (frames, channels).
+        elapsed: from one to the next [s].
+    """
+
+    maps: np.ndarray
+    activity: np.ndarray
+    elapsed: float
+
+    def follow(self, calibration: Calibration) -> np.ndarray:
+        """(frames, 3): similarity, drift and alarm of a monitor that begins with the first."""
+        monitor = AttentionMonitor(calibration)
+        seen = [
+            monitor.look(saliency, activity, self.elapsed)
+            for saliency, activity in zip(self.maps, self.activity, strict=True)
+        ]
+        return np.array([(each.similarity, each.drift, each.alarm) for each in seen])
+
+
+@torch.inference_mode()
+def attention(policy: Policy, frames: np.ndarray, elapsed: float) -> Maps:
+    """Attention in frames uint8 (frames, rows, columns, 3) as the policy sees them."""
+    head, maps, activity = policy.head, [], []
+    for first in range(0, len(frames), BATCH):
+        batch = torch.from_numpy(np.ascontiguousarray(frames[first : first + BATCH]))
+        _, activations = head(batch, True)
+        maps.append(visual_backprop(activations, head.layers, head.size).numpy())
+        ends = (activations[0], activations[-1])
+        activity.append(torch.cat([each.mean((2, 3)) for each in ends], 1).numpy())
+    return Maps(np.concatenate(maps), np.concatenate(activity), elapsed)
+
+
+def drives(
+    policy: Policy, bags: list[Path], every: int = EVERY, longest: float = 1e9
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Frames of each bag that the monitor looks at, and the time between them [s]."""
+    for bag in tqdm(bags, unit="bag"):
+        drive = load_drive(bag, policy.camera, ())
+        elapsed = every * drive.period
+        yield np.asarray(drive.frames[::every][: int(longest / elapsed)]), elapsed
+
+
+def calibrate(
+    model: tyro.conf.Positional[str],
+    bags: tyro.conf.Positional[list[str]],
+    most: int = 160,
+    every: int = EVERY,
+) -> None:
+    """Fit a model's calibration to drives like those that it was trained on.
+
+    Every other bag says what is usual, those between how far an ordinary drive strays from it.
+
+    Args:
+        model: name or folder.
+        bags: bags, or folders with bags.
+        most: bags to use, spread evenly over all.
+        every: frames from one that is looked at to the next.
+    """
+    torch.set_num_threads(1)
+    folder = models.find(model)
+    policy = Policy.load(folder)
+    found = _spread([bag for root in bags for bag in find_bags(root)], most)
+    if len(found) < 8:
+        raise InputError(f"A calibration needs at least 8 bags, got {len(found)}; give more.")
+    seen = [attention(policy, *drive) for drive in drives(policy, found, every)]
+    usual, ordinary = seen[::2], seen[1::2]
+    descriptions = np.array(
+        [
+            describe(saliency, activity)
+            for each in usual
+            for saliency, activity in zip(each.maps, each.activity, strict=True)
+        ]
+    )
+    mean, whitening = Calibration.fit(descriptions)
+    never = Limits(np.inf, np.inf, -np.inf, -np.inf)
+    blank = Calibration(weights_hash(policy.head), mean, whitening, never)
+    followed = [each.follow(blank) for each in ordinary]
+    seconds = sum(len(each.maps) * each.elapsed for each in ordinary)
+    limits = _limits(followed, [each.elapsed for each in ordinary], seconds)
+    facts = {
+        "bags": len(found),
+        "frames": len(descriptions),
+        "seconds_for_limits": round(seconds, 1),
+        "seconds_between_alarms": BETWEEN_ALARMS,
+        "every": every,
+    }
+    calibration = Calibration(blank.head, mean, whitening, limits, facts)
+    calibration.save(folder)
+    print(f"{folder / 'attention_monitor.json'}: {limits}, {facts}")
+
+
+def _spread(bags: list[Path], most: int) -> list[Path]:
+    if len(bags) <= most:
+        return bags
+    return [bags[round(place)] for place in np.linspace(0, len(bags) - 1, most)]
+
+
+def _limits(followed: list[np.ndarray], elapsed: list[float], seconds: float) -> Limits:
+    """So that ordinary drives raise half as many alarms as promised, by either figure a half."""
+    settled = [each[int(1.0 / step) + 1 :] for each, step in zip(followed, elapsed, strict=True)]
+    allowed = int(seconds / BETWEEN_ALARMS / 2 / 2)
+    # Drives are independent, moments of one are not: the extremes of drives are what counts.
+    drift = np.sort([each[:, 1].max() for each in settled])[-1 - allowed]
+    similarity = np.sort([each[:, 0].min() for each in settled])[allowed]
+    together = np.concatenate(settled)
+    return Limits(
+        drift=float(drift) * 1.0001,
+        drift_clear=float(min(np.quantile(together[:, 1], 0.99), 0.97 * drift)),
+        similarity=float(similarity) - 1e-4,
+        similarity_clear=float(max(np.quantile(together[:, 0], 0.01), similarity + 0.05)),
+    )
+
+
+def alarms(followed: np.ndarray) -> int:
+    """How often an alarm began."""
+    alarm = followed[:, 2] > 0
+    return int(alarm[0]) + int((alarm[1:] & ~alarm[:-1]).sum())
+
+
+def rate_interval(count: int, seconds: float) -> tuple[float, float, float]:
+    """Alarms in ten minutes, and the ends of their exact 95 % interval (Garwood 1936)."""
+    from scipy.stats import chi2
+
+    low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
+    high = chi2.ppf(0.975, 2 * count + 2) / 2
+    return tuple(600.0 * value / seconds for value in (count, low, high))
+
+
+def measure(
+    model: tyro.conf.Positional[str],
+    bags: tyro.conf.Positional[list[str]],
+    most: int = 24,
+    seconds: float = 10.0,
+    every: int = EVERY,
+    others: tuple[str, ...] = (),
+) -> None:
+    """False alarms in drives that had no part in the calibration, and what is noticed in others.
+
+    Each drive is seen whole; then `seconds` of it as they are, and as long disturbed.
+
+    Args:
+        model: name or folder.
+        bags: drives that had no part in the calibration.
+        most: drives to disturb.
+        seconds: before and after a disturbance begins [s].
+        every: frames from one that is looked at to the next.
+        others: NAME=FOLDER of bags of other worlds, seen as the policy would.
+    """
+    torch.set_num_threads(1)
+    folder = models.find(model)
+    policy = Policy.load(folder)
+    calibration = Calibration.load(folder, weights_hash(policy.head))
+    if calibration is None:
+        raise InputError(f"{folder} has no calibration; run calibrate first.")
+    found = [bag for root in bags for bag in find_bags(root)]
+    results = {"model": folder.name, "bags": len(found), "normal": {}, "disturbed": {}}
+    count, total, scores, clean = 0, 0.0, [], []
+    for frames, elapsed in drives(policy, found, every):
+        maps = attention(policy, frames, elapsed)
+        followed = maps.follow(calibration)
+        count, total = count + alarms(followed), total + len(frames) * elapsed
+        scores.append(followed)
+        clean.append((frames, elapsed, maps))
+    share = float(np.mean(np.concatenate(scores)[:, 2]))
+    results["normal"] = {
+        "seconds": total,
+        "alarms": count,
+        "alarms_in_10_min": rate_interval(count, total),
+        "share_of_time": share,
+    }
+    print(results["normal"])
+    span = int(seconds / clean[0][1])
+    chosen = [clean[i] for i in np.linspace(0, len(clean) - 1, min(most, len(clean))).astype(int)]
+    middle = [min(span, len(frames) // 2) for frames, _, _ in chosen]
+    kinds: dict[str, list[np.ndarray]] = {}
+    for name, disturb in disturbances(policy.head.size).items():
+        kinds[name] = [
+            disturb(frames[at : at + span], seed)
+            for seed, ((frames, _, _), at) in enumerate(zip(chosen, middle, strict=True))
+        ]
+    for text in others:
+        name, _, path = text.partition("=")
+        kinds[name] = list(_other_world(policy, path, every, span, len(chosen)))
+    normal = np.concatenate([each[int(1 / EVERY * 30) :] for each in scores])
+    for name, spans in tqdm(kinds.items(), unit="disturbance"):
+        runs = []
+        for (_, elapsed, maps), at, frames in zip(chosen, middle, spans, strict=False):
+            odd = attention(policy, frames, elapsed)
+            joined = Maps(
+                np.concatenate((maps.maps[:at], odd.maps)),
+                np.concatenate((maps.activity[:at], odd.activity)),
+                elapsed,
+            )
+            runs.append((joined.follow(calibration), at, elapsed))
+        results["disturbed"][name] = _noticed(runs, normal)
+        print(
+            name,
+            {
+                key: value
+                for key, value in results["disturbed"][name].items()
+                if key not in ("drift", "false_alarms", "detections")
+            },
+        )
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"attention_monitor_{folder.name}.json"
+    replace_file(path, json.dumps(results, indent=1) + "\n")
+    print(path)
+
+
+def _noticed(runs: list[tuple[np.ndarray, int, float]], normal: np.ndarray) -> dict:
+    """What became of drives that are disturbed from a place `at` on."""
+    heard = [followed[at:, 2] > 0 for followed, at, _ in runs]
+    steps = [elapsed for _, _, elapsed in runs]
+    # An alarm that stood already says nothing of the disturbance.
+    fresh = [not followed[at - 1, 2] for followed, at, _ in runs]
+    first = [
+        float(np.argmax(each)) * step if each.any() else np.inf
+        for each, step in zip(heard, steps, strict=True)
+    ]
+    counted = [time for time, new in zip(first, fresh, strict=True) if new]
+    within = sum(time <= 5.0 for time in counted)
+    odd = np.concatenate([followed[at + int(2 / step) :, 1] for followed, at, step in runs])
+    limits = np.quantile(np.concatenate((normal[:, 1], odd)), np.linspace(0, 1, 200))
+    finite = [time for time in counted if np.isfinite(time)]
+    return {
+        "drives": len(counted),
+        "noticed_in_5_s": within,
+        "share": within / max(len(counted), 1),
+        "interval": wilson_interval(within, len(counted)) if counted else [0.0, 1.0],
+        "median_seconds": float(np.median(finite)) if finite else None,
+        "share_of_time": float(np.mean(np.concatenate(heard))),
+        "area_under_roc": _area(normal[:, 1], odd),
+        "false_alarms": [float(np.mean(normal[:, 1] > limit)) for limit in limits],
+        "detections": [float(np.mean(odd > limit)) for limit in limits],
+        "drift": [round(float(value), 3) for value in runs[0][0][:, 1]],
+    }
+
+
+def _area(usual: np.ndarray, odd: np.ndarray) -> float:
+    """Probability that an odd score is above a usual one."""
+    ordered = np.sort(usual)
+    below = np.searchsorted(ordered, odd, "left") + np.searchsorted(ordered, odd, "right")
+    return float(below.mean() / 2 / len(ordered))
+
+
+def _other_world(
+    policy: Policy, path: str, every: int, span: int, most: int
+) -> Iterator[np.ndarray]:
+    """Frames of another world's drives as the policy would see them."""
+    for bag in find_bags(path)[:most]:
+        frames = load_drive(bag, policy.camera, ()).frames[::every][:span]
+        yield np.asarray(frames)
+
+
+def cost(model: tyro.conf.Positional[str], turns: int = 400) -> None:
+    """Processor time of a step, the map, the monitor and the guarantees: medians and ratios.
+
+    Args:
+        model: name or folder.
+        turns: of each.
+    """
+    torch.set_num_threads(1)
+    folder = models.find(model)
+    policy = Policy.load(folder)
+    driver, guarantees = Driver(policy), Guarantees.of(policy)
+    calibration = Calibration.load(folder, weights_hash(policy.head))
+    if calibration is None:
+        raise InputError(f"{folder} has no calibration; run calibrate first.")
+    monitor = AttentionMonitor(calibration)
+    frames = np.random.default_rng(0).integers(0, 256, (8, *policy.head.size, 3), np.uint8)
+    decision = driver.step(frames[0], 1 / 30)
+    saliency, activity = driver.attention(), driver.activity()
+    parts: dict[str, Callable[[int], object]] = {
+        "step": lambda turn: driver.step(frames[turn % 8], 1 / 30),
+        "map": lambda turn: (driver.attention(), driver.activity()),
+        "monitor": lambda turn: monitor.look(saliency, activity, 0.2),
+        "guarantees": lambda turn: guarantees.check(decision),
+    }
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for turn in range(turns):
+        for name, part in parts.items():
+            began = time.thread_time_ns()
+            part(turn)
+            times[name].append((time.thread_time_ns() - began) * 1e-6)
+    low = {name: float(np.quantile(values, 0.1)) for name, values in times.items()}
+    for name, values in times.items():
+        print(f"{name}: median {np.median(values):.4f} ms, tenth percentile {low[name]:.4f} ms")
+    share = (low["map"] + low["monitor"]) / low["step"]
+    print(f"map and monitor: {share:.0%} of a step, every {EVERY} frames {share / EVERY:.1%}")
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict({"calibrate": calibrate, "measure": measure, "cost": cost})
