@@ -11,23 +11,27 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from sensor_msgs.msg import JointState
 
 from fault_rig.rig import CRUISE, PATIENCE, Rig
 from liquid_control.data.bag import BagReader
+from liquid_control.data.messages import read_named_vector
 
 __all__ = [
     "continued",
     "disk_full",
     "parameters_changed",
     "refused_model",
+    "safety_killed",
     "small_disk",
     "truncate",
     "two_policies",
@@ -173,3 +177,49 @@ def continued(rig: Rig) -> str:
     age = moves.at - moves.stamp
     assert age < _MAX_AGE_NS, f"a command on a frame {age * 1e-9:.3f} s old is obeyed"
     return f"first command obeyed: {age * 1e-6:.0f} ms after its frame"
+
+
+def safety_killed(rig: Rig) -> tuple[float, float, str]:
+    """The safety node is killed: the simulated vehicle brakes by itself, and drives on afterwards.
+
+    Args:
+        rig: nothing runs on it; its model drives liquid_control/Driving-v0.
+
+    Returns:
+        From the fault to the first slower odometry [s], to standing [s], and who said what.
+    """
+    rig.start("simulator", "-p", "world:=liquid_control/Driving-v0")
+    clock = ("-p", "use_sim_time:=true")
+    rig.start("safety", *clock)
+    camera = "image:=camera/image_raw"
+    rig.start("policy", *clock, "-p", f"model:={rig.model}", "-r", camera)
+    speeds: list[tuple[int, float]] = []
+
+    def on_odometry(message: Odometry, info: dict[str, int]) -> None:
+        speeds.append((info["received_timestamp"], message.twist.twist.linear.x))
+
+    rig.node.create_subscription(Odometry, "odom", on_odometry, 100)
+    state = rig.listen(JointState, "simulator/state")
+
+    def drives() -> bool:
+        """For 2 s of simulated time no longer waiting for a first command."""
+        lately = [read_named_vector(message)["waiting"] for message in state[-60:]]
+        return len(lately) == 60 and not any(lately)
+
+    rig.wait(drives, "the simulated vehicle drives")
+    before = speeds[-1][1]
+    began = rig.kill("safety")
+
+    def first(condition: Callable[[float], bool]) -> int | None:
+        return next((at for at, speed in speeds if at > began and condition(speed)), None)
+
+    rig.wait(lambda: first(lambda speed: speed < 0.05), "the simulated vehicle stands")
+    braking = first(lambda speed: speed < before - 0.1)
+    standing = first(lambda speed: speed < 0.05)
+    said = rig.reports("simulator", "brakes by itself", began)
+    count, again = len(rig.told), time.time_ns()
+    rig.start("safety", *clock)
+    rig.wait(lambda: speeds[-1][1] > 3.0, "it drives again")
+    told = [each for each in rig.told[count:] if each.at > again and each.speed > 0.0]
+    assert told[0].speed < 0.5, f"the new safety node begins with a leap: {told[0]}"
+    return (braking - began) * 1e-9, (standing - began) * 1e-9, f"simulator: {said}"

@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
-from liquid_control.ros.diagnostics import OK, WARN, Diagnostics, Window
+from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics, Window
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR, Stop, every, leave, run
 from liquid_control.ros.transforms import Transforms
@@ -60,6 +60,9 @@ class SimulatorNode(Node):
         self._patience = declare(
             self, "lockstep_timeout", 1.0, "longest wait for a frame's command [s]", 0.05, 60.0
         )
+        self._timeout = declare(
+            self, "command_timeout", 0.3, "silence after which the vehicle brakes [s]", 0.05, 60.0
+        )
         if mode not in ("realtime", "lockstep"):
             raise InputError(f"Parameter mode must be realtime or lockstep, got {mode!r}.")
         self._lockstep = mode == "lockstep"
@@ -69,6 +72,9 @@ class SimulatorNode(Node):
         self._stamp = _START
         self._episode = self._crashes = self._successes = self._overruns = self._unanswered = 0
         self._action = np.zeros(len(self._world.outputs), np.float32)
+        # What a vehicle keeps that brakes: its path, but no speed.
+        self._path = np.array([name == "curvature" for name in self._world.outputs], np.float32)
+        self._heard_at = -math.inf
         self._waiting = True
         self._called_at: float | None = None
         self._pending = False
@@ -140,6 +146,11 @@ class SimulatorNode(Node):
             )
             self._advance()
 
+    @property
+    def _silent(self) -> bool:
+        """Nobody commands any more: the one fault that the safety node cannot answer, its end."""
+        return time.monotonic() - self._heard_at > self._timeout
+
     def _on_command(self, message: TwistStamped) -> None:
         linear, rate = message.twist.linear, message.twist.angular.z
         velocity = linear.x, linear.y, linear.z
@@ -147,6 +158,7 @@ class SimulatorNode(Node):
             return
         stamp = conversion.nanoseconds(message.header.stamp)
         action = self._world.action(velocity, rate)
+        self._heard_at = time.monotonic()
         if self._waiting:
             if not action.any() or stamp < self._waits_since:
                 return
@@ -166,6 +178,8 @@ class SimulatorNode(Node):
         """One period of simulated time; before its first command the vehicle only waits."""
         self._stamp += self._period_ns
         if not self._waiting:
+            if self._silent:
+                self._action = self._action * self._path
             began = time.perf_counter()
             moment = self._moment = self._world.step(self._action)
             self._steps.add(time.perf_counter() - began)
@@ -231,6 +245,8 @@ class SimulatorNode(Node):
             "overruns": self._overruns,
             "unanswered": self._unanswered,
         }
+        if self._silent and not self._waiting:
+            return ERROR, "nobody commands on cmd_vel_safe: the vehicle brakes by itself", values
         if self._waiting:
             return WARN, "waiting for a command", values
         return OK, "under way", values

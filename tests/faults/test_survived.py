@@ -10,6 +10,7 @@ import torch
 from fault_rig import survived
 from fault_rig.rig import Rig
 
+from liquid_control import models
 from liquid_control.policy import Policy
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -55,3 +56,8 @@ def test_a_model_of_nan_leaves_the_policy_unconfigured(empty_rig, model, tmp_pat
     shutil.copytree(model, tmp_path / "broken")
     policy.save(tmp_path / "broken")
     survived.refused_model(empty_rig, tmp_path / "broken", "not finite")
+
+
+def test_a_vehicle_whose_safety_node_is_killed_brakes_by_itself(tmp_path):
+    with Rig(tmp_path, models.find("driving_v0_ncp").resolve()) as rig:
+        survived.safety_killed(rig)
