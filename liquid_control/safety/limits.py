@@ -8,7 +8,10 @@ from typing import ClassVar
 
 from liquid_control.errors import InputError
 
-__all__ = ["FlightLimits", "Limits"]
+__all__ = ["LEAST", "FlightLimits", "Limits"]
+
+# Of those limits that may not be 0; quotients of smaller ones overflow.
+LEAST = 1e-3
 
 
 def _limit(default: float, high: float, text: str) -> float:
@@ -23,7 +26,7 @@ class _Limits:
         InputError: a limit is negative or not finite, or 0 where that makes no sense.
     """
 
-    # At 0 these would refuse every command, or never let the vehicle stop.
+    # Near 0 these would refuse every command, or never let the vehicle stop.
     positive: ClassVar[tuple[str, ...]] = (
         *("max_deceleration", "emergency_deceleration", "max_jerk"),
         *("timeout", "intervention_timeout", "max_age"),
@@ -43,9 +46,9 @@ class _Limits:
                     f"The limit {item.name} must be a finite number of at least 0, got {value}; "
                     f"it means: {item.metadata['text']}."
                 )
-            if value == 0.0 and item.name in self.positive:
+            if value < LEAST and item.name in self.positive:
                 raise InputError(
-                    f"The limit {item.name} must be greater than 0, got {value}; "
+                    f"The limit {item.name} must be at least {LEAST}, got {value}; "
                     f"it means: {item.metadata['text']}."
                 )
 
