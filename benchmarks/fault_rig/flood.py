@@ -8,13 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import numpy as np
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
-from sensor_msgs.msg import Image, Joy
+from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
 
 from liquid_control.errors import InputError
@@ -22,7 +21,7 @@ from liquid_control.ros import conversion
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, SENSOR, Stop, every, leave, run
 
-TARGETS = ("image", "cmd_vel", "intervention", "emergency_stop", "odom", "joy", "parameters")
+TARGETS = ("cmd_vel", "intervention", "emergency_stop", "odom", "joy", "parameters")
 # Timers of 1 ms come late; what is due then is made up for.
 _PERIOD = 0.002
 
@@ -32,12 +31,10 @@ class Flood(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("flood")
-        target = declare(self, "target", "image", f"one of {', '.join(TARGETS)}")
+        target = declare(self, "target", "odom", f"one of {', '.join(TARGETS)}")
         self._rate = declare(self, "rate", 1000.0, "messages per second", 1.0, 10_000.0)
         if target not in TARGETS:
             raise InputError(f"Parameter target must be one of {TARGETS}, got {target!r}.")
-        noise = np.random.default_rng(3)
-        self._pictures = [noise.integers(40, 216, (78, 200, 3), np.uint8) for _ in range(8)]
         self._sent, self._began = 0, time.monotonic()
         self._send = self._sender(target)
         every(self, _PERIOD, self._tick)
@@ -57,7 +54,6 @@ class Flood(Node):
                 lambda done: client.remove_pending_request(done)
             )
         kind, quality = {
-            "image": (Image, SENSOR),
             "cmd_vel": (TwistStamped, COMMAND),
             "intervention": (TwistStamped, COMMAND),
             "emergency_stop": (Bool, COMMAND),
@@ -67,8 +63,6 @@ class Flood(Node):
         out = self.create_publisher(kind, target, quality)
 
         def message(now: int) -> object:
-            if target == "image":
-                return conversion.image(self._pictures[self._sent % 8], now, "camera")
             if target in ("cmd_vel", "intervention"):
                 return conversion.twist_stamped(3.0, 0.0, now)
             if target == "emergency_stop":

@@ -69,7 +69,8 @@ class Source(Node):
         odometry.twist.twist = conversion.twist(self._speed, 0.0)
         self._odometry_out.publish(odometry)
         began = time.time_ns()
-        if fault != "silent":
+        for _ in range({"silent": 0, "flood": round(1000 * self._period)}.get(fault, 1)):
+            self._number += fault == "flood"
             self._image_out.publish(self._message(fault, stamp))
         if self._new:
             self._new = ""
