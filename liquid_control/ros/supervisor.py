@@ -16,7 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from liquid_control.errors import InputError
-from liquid_control.ros import processes
+from liquid_control.ros import processes, transport
 from liquid_control.ros.live import View
 from liquid_control.ros.monitor import Monitor
 from liquid_control.ros.runtime import Stop
@@ -96,6 +96,7 @@ def supervise(
     outcome = Outcome()
     log = folder / "log"
     os.environ.update(processes.environment(log))
+    transport.choose()
     children: list[processes.Child] = []
     try:
         for node in nodes:
