@@ -10,6 +10,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ __all__ = [
     "continued",
     "disk_full",
     "parameters_changed",
+    "policy_slowed",
     "refused_model",
     "safety_killed",
     "small_disk",
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 _MAX_AGE_NS = 500_000_000
+# What one obeyed command can make of a vehicle that stands is 0.2 m/s and a busy machine [m/s].
+CRAWL = 1.0
 
 
 def two_policies(rig: Rig) -> str:
@@ -217,3 +221,36 @@ def safety_killed(rig: Rig) -> tuple[float, float, str]:
     told = [each for each in rig.told[count:] if each.at > again and each.speed > 0.0]
     assert told[0].speed < 0.5, f"the new safety node begins with a leap: {told[0]}"
     return (braking - began) * 1e-9, (standing - began) * 1e-9, f"simulator: {said}"
+
+
+def policy_slowed(rig: Rig) -> tuple[float, float, str]:
+    """A policy that gets 30 ms of every 400 ms: the vehicle is stopped, and crawls at most.
+
+    Returns:
+        From the fault to the first slower command [s], to the command to stand [s], who said what.
+    """
+    rig.steady()
+    healed = threading.Event()
+
+    def throttle() -> None:
+        while not healed.is_set():
+            rig.send("policy", signal.SIGSTOP)
+            healed.wait(0.37)
+            rig.send("policy", signal.SIGCONT)
+            healed.wait(0.03)
+
+    began = time.time_ns()
+    thread = threading.Thread(target=throttle)
+    thread.start()
+    try:
+        times = rig.stop_times(began)
+        since = time.time_ns()
+        said = rig.reports("safety", "no commands", began)
+        rig.spin(2.0)
+        fastest = max(told.speed for told in rig.told if told.at > since)
+        assert fastest < CRAWL, f"driven at {fastest:.2f} m/s by a policy that is too slow"
+    finally:
+        healed.set()
+        thread.join()
+    rig.steady()
+    return (*times, f"safety: {said}; at most {fastest:.2f} m/s afterwards")

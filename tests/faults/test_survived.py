@@ -61,3 +61,7 @@ def test_a_model_of_nan_leaves_the_policy_unconfigured(empty_rig, model, tmp_pat
 def test_a_vehicle_whose_safety_node_is_killed_brakes_by_itself(tmp_path):
     with Rig(tmp_path, models.find("driving_v0_ncp").resolve()) as rig:
         survived.safety_killed(rig)
+
+
+def test_a_policy_that_is_too_slow_makes_the_vehicle_crawl_at_most(rig):
+    survived.policy_slowed(rig)
