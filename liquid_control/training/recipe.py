@@ -284,6 +284,8 @@ def from_entries(kind: type, content: Any, where: str):
 def _typed(wanted: Any, value: Any, where: str) -> Any:
     """`value` as the type that a field asks for."""
     parts = get_args(wanted)
+    if parts[1:] == (type(None),):
+        return None if value is None else _typed(parts[0], value, where)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if wanted in (int, str) and type(value) is wanted:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from liquid_control.camera import Calibration, RobotCamera, View
 from liquid_control.circuits.flat import flat, number_names, put
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
 from liquid_control.data import messages, updates
@@ -83,6 +84,9 @@ def drive(model: Path, learns_after: int = -1, **changed: object) -> list[Sent]:
     policy = Policy.load(model)
     text = facts_of(policy, model, **changed)
     sent = [Sent(FACTS, messages.string(text), stamp(0))]
+    told = json.loads(text)
+    lens = told.get("camera_info") and Calibration.from_dict(told["camera_info"])
+    camera = RobotCamera(View.of(told["parameters"]), policy.camera, lens)
     driver, rng = Driver(policy), np.random.default_rng(5)
     weights, last = weights_hash(policy), None
     for number in range(FRAMES):
@@ -92,7 +96,7 @@ def drive(model: Path, learns_after: int = -1, **changed: object) -> list[Sent]:
         if elapsed > PARAMETERS["max_gap"]:
             driver.reset()
             elapsed = PARAMETERS["nominal_period"]
-        made, last = driver.step(frame, elapsed), at
+        made, last = driver.step(camera.apply(frame), elapsed), at
         names = [*policy.state_names, "number", "elapsed", "reset", *policy.spec.names]
         values = np.concatenate(
             [made.state_before, [number, made.elapsed, float(made.reset)], made.command]
