@@ -31,6 +31,7 @@ __all__ = [
     "continued",
     "disk_full",
     "parameters_changed",
+    "poison",
     "policy_slowed",
     "refused_model",
     "safety_killed",
@@ -139,6 +140,18 @@ def truncate(model: Path, folder: Path) -> Path:
     shutil.copytree(model, folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
+    return folder
+
+
+def poison(model: Path, folder: Path) -> Path:
+    """A copy of a model some of whose weights are NaN."""
+    import torch
+
+    from liquid_control.policy import Policy
+
+    policy = Policy.load(model)
+    next(policy.circuit.parameters()).data.fill_(torch.nan)
+    policy.save(folder)
     return folder
 
 

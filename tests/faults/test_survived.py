@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-import torch
 from fault_rig import survived
 from fault_rig.rig import Rig
 
 from liquid_control import models
-from liquid_control.policy import Policy
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -51,11 +48,8 @@ def test_a_truncated_model_leaves_the_policy_unconfigured(empty_rig, model, tmp_
 
 
 def test_a_model_of_nan_leaves_the_policy_unconfigured(empty_rig, model, tmp_path):
-    policy = Policy.load(model)
-    next(policy.circuit.parameters()).data.fill_(torch.nan)
-    shutil.copytree(model, tmp_path / "broken")
-    policy.save(tmp_path / "broken")
-    survived.refused_model(empty_rig, tmp_path / "broken", "not finite")
+    broken = survived.poison(model, tmp_path / "broken")
+    survived.refused_model(empty_rig, broken, "not finite")
 
 
 def test_a_vehicle_whose_safety_node_is_killed_brakes_by_itself(tmp_path):
