@@ -301,9 +301,12 @@ class _Checker:
         if not told:
             return
         parameters = self.record.facts_of(self.decision).parameters
+        share = self._speed_share(parameters)
+        if share is None:
+            return
         # A frame that was sent twice was decided on twice.
         motions = [
-            _motion(self.policy.spec.names, each.command, parameters)
+            _motion(self.policy.spec.names, each.command, parameters, share)
             for each in self.at[self.decision.stamp]
         ]
         if None in motions:
@@ -312,10 +315,17 @@ class _Checker:
         # A stop beside it is no answer to a frame: on a simulated clock its stamp may be a frame's.
         self._equal(
             "published",
-            any(fits)
-            and all(fit or one == (0.0, 0.0) for fit, one in zip(fits, told, strict=True)),
-            lambda: f"(speed, yaw rate) {told} instead of {motions}",
+            any(fits) and all(fit or not any(one) for fit, one in zip(fits, told, strict=True)),
+            lambda: f"(vx, vy, vz, yaw rate) {told} instead of {motions}",
         )
+
+    def _speed_share(self, parameters: Mapping[str, Any]) -> float | None:
+        """Of the decided speed that was driven; None where it may have been less, unrecorded."""
+        slows = parameters.get("attention_monitor") == "slow"
+        share = self.record.speed_shares.get(self.decision.stamp, None if slows else 1.0)
+        allowed = (None, 1.0, parameters["attention_slow"]) if slows else (1.0,)
+        # What may not be is compared with the speed that was decided, and so found.
+        return share if share in allowed else 1.0
 
     # What a comparison comes to
 
@@ -361,19 +371,28 @@ class _Checker:
 
 
 def _motion(
-    outputs: Sequence[str], command: np.ndarray, parameters: Mapping[str, Any]
-) -> tuple[float, float] | None:
-    """(speed [m/s], yaw rate [rad/s]) that a command asks of a car; None for other robots."""
+    outputs: Sequence[str], command: np.ndarray, parameters: Mapping[str, Any], share: float
+) -> tuple[float, float, float, float] | None:
+    """Velocity forward, left, up [m/s] and yaw rate [rad/s] that a command asks of a vehicle.
+
+    `share` of the speed is driven, along the same path.
+
+    None for robots of another kind.
+    """
     values = {**parameters, **dict(zip(outputs, map(float, command), strict=True))}
-    if parameters.get("speed_from") == "fixed":
-        values["speed"] = parameters["speed"]
+    if {"vx", "yaw_rate"} <= set(outputs):
+        return (
+            *(values[name] * share if name in outputs else 0.0 for name in ("vx", "vy", "vz")),
+            values["yaw_rate"] * share,
+        )
     try:
         if "curvature" in outputs:
             curvature = values["curvature"]
         else:
             angle = values["steering"] * values["max_wheel_angle"]
             curvature = curvature_from_wheel_angle(angle, values["wheelbase"])
-        return values["speed"], yaw_rate(curvature, values["speed"])
+        speed = values["speed"] * share
+        return speed, 0.0, 0.0, yaw_rate(curvature, speed)
     except KeyError:
         return None
 

@@ -25,7 +25,7 @@ from liquid_control.policy.fingerprint import Hashes, text_hash
 __all__ = ["Facts", "Record", "Recorded", "read_record"]
 
 FORMAT = "liquid_control facts 1"
-_TOPICS = ("facts", "decision", "neurons", "attention", "updates")
+_TOPICS = ("facts", "decision", "neurons", "attention", "updates", "watch")
 _COMMAND = "geometry_msgs/msg/TwistStamped"
 _NUMBERS = {"nominal_period", "max_gap", "speed", "wheelbase", "max_wheel_angle"}
 _BETWEEN = ("number", "elapsed", "reset")
@@ -137,8 +137,10 @@ class Record:
         node: full name of the policy node.
         facts: by hash, in recorded order.
         decisions: in recorded order.
-        published: by stamp [ns], the (speed [m/s], yaw rate [rad/s]) of every cmd_vel.
+        published: by stamp [ns], of every cmd_vel the velocity forward, left, up [m/s] and the yaw
+            rate [rad/s].
         attention: by stamp [ns], `image_hash` of every map.
+        speed_shares: by stamp [ns], what `ros.watch` let the vehicle drive of its speed.
         updates: what the policy learnt while it drove, in the order in which it came into force.
         damage: one sentence for each such message that cannot be read.
         closed: the recorder came to close the bag.
@@ -151,6 +153,7 @@ class Record:
     decisions: list[Recorded] = field(default_factory=list)
     published: dict[int, list[tuple[float, float]]] = field(default_factory=dict)
     attention: dict[int, list[str]] = field(default_factory=dict)
+    speed_shares: dict[int, float] = field(default_factory=dict)
     updates: list[updates.Record] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
     closed: bool = True
@@ -229,6 +232,9 @@ def _read(reader: BagReader, record: Record) -> None:
             states[stamp, message.header.frame_id] = (message.position, message.velocity)
         elif kind == "attention":
             maps[stamp].append(image_hash(message))
+        elif kind == "watch":
+            shares = dict(zip(message.name, message.position, strict=False))
+            record.speed_shares[stamp] = shares.get("speed_share", float("nan"))
         elif kind == "facts":
             texts.append(message.data)
         elif kind == "updates":
@@ -238,7 +244,8 @@ def _read(reader: BagReader, record: Record) -> None:
                 record.damage.append(str(error))
         else:
             twist = message.twist
-            commands[topic, stamp].append((twist.linear.x, twist.angular.z))
+            told = twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.z
+            commands[topic, stamp].append(told)
     record.facts, record.attention = _facts(reader, record.node, texts), dict(maps)
     of_node = {facts.command for facts in record.facts.values()}
     for (topic, stamp), told in commands.items():

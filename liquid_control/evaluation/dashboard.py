@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from liquid_control.command import CURVATURE, SPEED, STEERING, THROTTLE
+from liquid_control.command import CURVATURE, SPEED, STEERING, THROTTLE, VX
 from liquid_control.evaluation.screen_text import fitted, text_width, write
 
 __all__ = ["HEIGHT", "WIDTH", "Dashboard", "Reading"]
@@ -24,7 +24,8 @@ LAYERS = {"inter": (92, 178, 204), "command": (172, 142, 232), "motor": (255, 14
 BOX = (800, 312)
 LEFT, CAMERA_TOP, ATTENTION_TOP = 24, 64, 388
 SIDE, SIDE_WIDTH = 856, 400
-OUTPUTS = {output.name: output for output in (CURVATURE, SPEED, STEERING, THROTTLE)}
+OUTPUTS = {output.name: output for output in (CURVATURE, SPEED, STEERING, THROTTLE, VX)}
+AHEAD = (SPEED.name, VX.name)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Reading:
         marks: other values on the same scale: (label, value, colour name "driven" or "target").
         speed: [m/s].
         lateral_error: [m], positive = left of the lane's centre.
-        off_road: the car has left the road.
+        crashed: the episode ended in a crash.
         neurons: states by neuron name.
         attention_time: time of the frame that the shown attention belongs to [s].
     """
@@ -49,7 +50,7 @@ class Reading:
     marks: tuple[tuple[str, float, str], ...] = ()
     speed: float = np.nan
     lateral_error: float = np.nan
-    off_road: bool = False
+    crashed: bool = False
     neurons: dict[str, float] | None = None
     attention_time: float = np.nan
 
@@ -115,7 +116,7 @@ class Dashboard:
             if name in self.rows and np.isfinite(value):
                 top, tall, color = self.rows[name]
                 _bar(canvas, top, tall, value / self.bound, color)
-        if reading.off_road:
+        if reading.crashed:
             corner = (LEFT + BOX[0] - 1, CAMERA_TOP + BOX[1] - 1)
             cv2.rectangle(canvas, (LEFT, CAMERA_TOP), corner, BAD, 4)
         self._write(canvas, attention is not None, reading)
@@ -142,8 +143,8 @@ class Dashboard:
         if self.lateral and np.isfinite(reading.lateral_error):
             text = f"{_signed(reading.lateral_error, 2)} m"
             write(canvas, (edge, self.lateral_top + 17), text, DRIVEN, 15, True, "right")
-        if reading.off_road:
-            _tag(canvas, LEFT + 90, CAMERA_TOP + 12, "off the road", BAD)
+        if reading.crashed:
+            _tag(canvas, LEFT + 90, CAMERA_TOP + 12, "crash", BAD)
         _tag(canvas, LEFT + 12, CAMERA_TOP + 12, "camera", INK)
         if attended:
             text = "attention"
@@ -164,7 +165,8 @@ class Dashboard:
             _track(canvas, self.gauge_top + 28, 16)
             write(canvas, (SIDE, self.gauge_top + 17), f"{output} asked", MUTED, 13)
             unit = OUTPUTS[output].unit if output in OUTPUTS else ""
-            scale = f"← left, to {self.reach:g} {'' if unit == '1' else unit}".rstrip()
+            way = "← ahead" if output in AHEAD else "← left"
+            scale = f"{way}, to {self.reach:g} {'' if unit == '1' else unit}".rstrip()
             write(canvas, (SIDE, self.gauge_top + 70), scale, MUTED, 13)
         if self.lateral:
             _track(canvas, self.lateral_top + 28, 10)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 
 from liquid_control.evaluation.figure_style import (
+    ASKED,
     BAD,
     DRIVEN,
     ERROR_MAP,
@@ -19,7 +20,7 @@ from liquid_control.evaluation.figure_style import (
     to_svg,
 )
 from liquid_control.evaluation.figures import WIDTH, Chart
-from liquid_control.evaluation.run_data import RunData
+from liquid_control.evaluation.run_data import RunData, Series
 from liquid_control.evaluation.run_results import falls, set_back
 
 __all__ = ["ERROR_END_M", "roads_from_above"]
@@ -45,12 +46,16 @@ def roads_from_above(run: RunData) -> tuple[Chart, ...]:
 
 @dataclass(frozen=True)
 class _Drive:
-    """The car on one road: stamps (N,), line (N, 2) [m], lateral error (N,) [m] or None."""
+    """One road or flight: stamps (N,), line (N, 2) [m], lateral error (N,) [m] or None.
+
+    Goals (targets, 2) [m] are what was flown to.
+    """
 
     stamps: np.ndarray
     line: np.ndarray
     error: np.ndarray | None
     road: dict[str, np.ndarray]
+    goals: np.ndarray
 
 
 def _map(run: RunData, drive: _Drive, number: int, width: int) -> Chart:
@@ -84,23 +89,30 @@ def _map(run: RunData, drive: _Drive, number: int, width: int) -> Chart:
         stroke = LineCollection([points], colors=[color], linewidths=3.2, capstyle="round")
         axes.add_collection(stroke)
     _mark(axes, path[0], "start", "o", PAPER)
-    crashes = falls(run.state, "off_road")
+    for goal in place(drive.goals):
+        axes.plot(*goal, "*", markersize=15, mfc=ASKED, mec=INK, mew=1.0, zorder=4)
+    crashes = falls(run.state, run.crash)
     crashes = stamps[:0] if crashes is None else crashes[np.isin(crashes, stamps)]
     if stamps[-1] not in crashes:
         _mark(axes, path[-1], "end", "s", INK)
     for stamp in crashes:
         row = int(np.argmin(np.abs(stamps - stamp)))
         axes.plot(*path[row], "X", color=BAD, markersize=11, mec=PAPER, mew=1.2, zorder=6)
-        text = f"off the road at {run.seconds(stamp):.1f} s"
+        what = "off the road" if run.crash == "off_road" else "crash"
+        text = f"{what} at {run.seconds(stamp):.1f} s"
         _label(axes, path[row], text, BAD, above=False)
     _scale_bar(axes, height)
     begin, end = run.seconds(stamps[[0, -1]])
     note = f"From {begin:.1f} s to {end:.1f} s, turned so that the run lies horizontally."
-    if not drive.road:
+    what = "Flight" if run.flies else "Road"
+    if len(drive.goals):
+        note += " Stars are the targets."
+    elif not drive.road:
         note += " The road itself was not recorded."
-    title = "Road from above" if number == 0 else f"Road {number + 1} from above"
+    title = f"{what} from above" if number == 0 else f"{what} {number + 1} from above"
     svg = to_svg(figure, f"road{number + 1}", f"{title} with the driven line")
-    return Chart(title, svg, note, () if error is not None else (("var(--driven)", "driven line"),))
+    legend = (("var(--driven)", "flown line" if run.flies else "driven line"),)
+    return Chart(title, svg, note, () if error is not None else legend)
 
 
 def _drives(run: RunData) -> list[_Drive]:
@@ -118,8 +130,18 @@ def _drives(run: RunData) -> list[_Drive]:
         starts = [stamp for stamp in run.roads if stamp <= part.stamps[0]]
         road = run.roads[max(starts, default=next(iter(run.roads)))] if run.roads else {}
         error = None if error is None else error[known]
-        drives.append(_Drive(part.stamps[known], line[known], error, road))
+        drives.append(_Drive(part.stamps[known], line[known], error, road, _goals(part)))
     return drives
+
+
+def _goals(part: Series) -> np.ndarray:
+    """Where the targets stood (targets, 2) [m]; of a moving one only where it was at last."""
+    if "target_x" not in part:
+        return np.zeros((0, 2))
+    places = np.stack([part["target_x"], part["target_y"]], axis=1)
+    # A target that was reached vanishes; a step of less is one that moves.
+    leaps = np.flatnonzero(np.linalg.norm(np.diff(places, axis=0), axis=1) > 1.0)
+    return places[[*leaps, len(places) - 1]]
 
 
 def _turn(points: np.ndarray) -> np.ndarray:

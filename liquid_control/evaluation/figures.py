@@ -63,16 +63,16 @@ def lateral_error(run: RunData) -> Chart | None:
     if run.state is None or "lateral_error" not in run.state:
         return None
     values = run.state["lateral_error"]
-    figure, axes = _time_axes(run, 210, "lateral error [m]")
+    figure, axes = time_axes(run, 210, "lateral error [m]")
     axes.axhline(0, color=MUTED, linewidth=0.8)
-    axes.plot(*_broken(run, run.state, values), color=DRIVEN, linewidth=1.5)
+    axes.plot(*broken(run, run.state, values), color=DRIVEN, linewidth=1.5)
     low, high = limits(values, 0.4)
     axes.set_ylim(low, high)
     edges = _edges(run)
     for edge in edges:
         if low < edge < high:
             axes.axhline(edge, color=BAD, linewidth=1, linestyle=(0, (4, 3)))
-    for stamp in falls(run.state, "off_road") if "off_road" in run.state else ():
+    for stamp in falls(run.state, run.crash) if run.crash in run.state else ():
         axes.axvline(run.seconds(stamp), color=BAD, linewidth=1.2)
     note = "Positive: the car is left of its lane's centre."
     if edges:
@@ -80,7 +80,7 @@ def lateral_error(run: RunData) -> Chart | None:
     legend = [("var(--driven)", "lateral error")]
     if any(low < edge < high for edge in edges):
         legend.append(("var(--bad)", "edge of the road"))
-    return _over_time(run, figure, "Lateral error", note, legend)
+    return over_time(run, figure, "Lateral error", note, legend)
 
 
 def commands_over_time(run: RunData) -> Chart | None:
@@ -99,14 +99,14 @@ def commands_over_time(run: RunData) -> Chart | None:
     if not lines:
         return None
     unit = UNITS.get(name, "")
-    figure, axes = _time_axes(run, 240, f"{name} [{unit}]" if unit not in ("", "1") else name)
+    figure, axes = time_axes(run, 240, f"{name} [{unit}]" if unit not in ("", "1") else name)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     widths = {TARGET: 4.0, DRIVEN: 1.5, ASKED: 1.2}
     for color, _, series, values in lines:
-        axes.plot(*_broken(run, series, values), color=color, linewidth=widths[color])
+        axes.plot(*broken(run, series, values), color=color, linewidth=widths[color])
     axes.set_ylim(*limits(np.concatenate([values for *_, values in lines]), 1e-3))
     legend = [(_css(color), label) for color, label, *_ in lines]
-    return _over_time(run, figure, f"{name.capitalize()} asked and driven", _left(name), legend)
+    return over_time(run, figure, f"{name.capitalize()} asked and driven", _left(name), legend)
 
 
 def speed(run: RunData) -> Chart | None:
@@ -114,16 +114,19 @@ def speed(run: RunData) -> Chart | None:
     source = run.state if run.state is not None and "speed" in run.state else run.odometry
     if source is None:
         return None
-    figure, axes = _time_axes(run, 150, "speed [m/s]")
+    figure, axes = time_axes(run, 150, "speed [m/s]")
     legend = []
     asked = run.safe or run.asked
     if asked is not None and len(asked):
-        axes.plot(*_broken(run, asked, asked["speed"]), color=ASKED, linewidth=1.2)
+        told = asked["speed"]
+        if run.flies:
+            told = np.sqrt(told**2 + asked["left"] ** 2 + asked["up"] ** 2)
+        axes.plot(*broken(run, asked, told), color=ASKED, linewidth=1.2)
         legend.append(("var(--asked)", "speed asked"))
-    axes.plot(*_broken(run, source, source["speed"]), color=DRIVEN, linewidth=1.5)
+    axes.plot(*broken(run, source, source["speed"]), color=DRIVEN, linewidth=1.5)
     axes.set_ylim(0, limits(source["speed"], 1.0)[1])
     legend.append(("var(--driven)", "speed driven"))
-    return _over_time(run, figure, "Speed", "", legend)
+    return over_time(run, figure, "Speed", "", legend)
 
 
 def imitation_over_time(run: RunData) -> Chart | None:
@@ -132,15 +135,15 @@ def imitation_over_time(run: RunData) -> Chart | None:
     if name is None:
         return None
     shown, asked = run.expert[name], run.commands[name]
-    figure, axes = _time_axes(run, 260, f"{name} [{UNITS.get(name, '1')}]")
+    figure, axes = time_axes(run, 260, f"{name} [{UNITS.get(name, '1')}]")
     axes.axhline(0, color=MUTED, linewidth=0.8)
-    axes.plot(*_broken(run, run.expert, shown), color=TARGET, linewidth=2.6)
-    axes.plot(*_broken(run, run.commands, asked), color=ASKED, linewidth=1.2)
+    axes.plot(*broken(run, run.expert, shown), color=TARGET, linewidth=2.6)
+    axes.plot(*broken(run, run.commands, asked), color=ASKED, linewidth=1.2)
     axes.set_ylim(*limits(np.concatenate([shown, asked]), 0.01))
     labels = (f"{name} of the recording", f"{name} asked by the policy")
     legend = list(zip(("var(--target)", "var(--asked)"), labels, strict=True))
     title = f"{name.capitalize()} beside the recording"
-    return _over_time(run, figure, title, _left(name), legend)
+    return over_time(run, figure, title, _left(name), legend)
 
 
 def imitation_scatter(run: RunData) -> Chart | None:
@@ -223,7 +226,7 @@ def span(run: RunData) -> tuple[float, float]:
     return 0.0, max([0.1, *map(float, ends)])
 
 
-def _time_axes(run: RunData, height: int, ylabel: str):
+def time_axes(run: RunData, height: int, ylabel: str):
     figure = canvas(WIDTH, height)
     bottom = 38 / height
     axes = figure.add_axes((PLOT_LEFT, bottom, PLOT_RIGHT - PLOT_LEFT, 1 - bottom - 8 / height))
@@ -234,13 +237,13 @@ def _time_axes(run: RunData, height: int, ylabel: str):
     return figure, axes
 
 
-def _over_time(run: RunData, figure, title: str, note: str, legend: list) -> Chart:
+def over_time(run: RunData, figure, title: str, note: str, legend: list) -> Chart:
     name = "".join(c if c.isalnum() else "-" for c in title.lower())
     svg = to_svg(figure, name, title)
     return Chart(title, svg, note, tuple(legend), (PLOT_LEFT, PLOT_RIGHT), span(run))
 
 
-def _broken(run: RunData, series: Series, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def broken(run: RunData, series: Series, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Times and values with a NaN in every gap over 0.5 s, so that no line bridges it."""
     times = run.seconds(series.stamps)
     steps = np.diff(times)

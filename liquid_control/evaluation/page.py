@@ -65,6 +65,8 @@ def render(results: dict, figures: Figures, film: Film | None, video: Path | Non
 
 def _header(results: dict) -> str:
     kinds = {"drive": "Closed-loop drive", "replay": "Replay of a recording"}
+    if results["flights"]:
+        kinds["drive"] = "Closed-loop flight"
     kind = kinds.get(results["kind"], "Recording")
     state, word = ("", "Passed") if results["ok"] else (" failed", "Failed")
     return (
@@ -96,6 +98,9 @@ def _cards(results: dict) -> str:
         lanes = results["lane_departures"]
         note = "" if lanes is None else f"lane departures {lanes}"
         cards.append(("Crashes", str(results["crashes"]), "", note, results["crashes"] > 0))
+    if results["flights"]:
+        note = f"flights begun {results['flights']}"
+        cards.append(("Goals reached", str(results["targets_reached"]), "", note, False))
     if lateral:
         note = f"at most {lateral['max_abs']:.2f} m"
         cards.append(("Mean lateral error", f"{lateral['mean_abs']:.2f}", "m", note, False))

@@ -30,6 +30,7 @@ VECTORS = {
     "state": "/simulator/state",
     "expert": "/expert/command",
 }
+TOLD = ("speed", "yaw_rate", "left", "up")
 TWISTS = {"asked": "/cmd_vel", "safe": "/cmd_vel_safe"}
 ROAD = {
     "centre": "/simulator/road",
@@ -93,7 +94,7 @@ class RunData:
         latency: "age" (frame to command) and "inference" [s].
         state: the simulator's info by name.
         expert: the command of the human or expert, by output name.
-        asked: "speed" [m/s] and "yaw_rate" [rad/s] of `/cmd_vel`.
+        asked: "speed", "left" and "up" [m/s] and "yaw_rate" [rad/s] of `/cmd_vel`.
         safe: the same of `/cmd_vel_safe`.
         odometry: "x", "y" [m] and "speed" [m/s].
         roads: per stamp [ns] of its start, the lines (K, 2) [m] "centre", "left" and "right" of a
@@ -133,6 +134,16 @@ class RunData:
         if self.commands is None:
             return "recording"
         return "replay" if self.state is None else "drive"
+
+    @property
+    def flies(self) -> bool:
+        """Whether the vehicle flies to targets, instead of along a road."""
+        return self.state is not None and "target_distance" in self.state
+
+    @property
+    def crash(self) -> str:
+        """The flag of the simulator's state that says that an episode ended in a crash."""
+        return "crashed" if self.state is not None and "crashed" in self.state else "off_road"
 
     def seconds(self, stamps: np.ndarray) -> np.ndarray:
         """Time since the first stamp of the run [s], float64 (N,)."""
@@ -201,7 +212,8 @@ def _read(bag: Path, reader: BagReader) -> RunData:
             )
         elif roles[topic] in TWISTS:
             twist = getattr(message, "twist", message)
-            rows[roles[topic]].append((stamp, (twist.linear.x, twist.angular.z)))
+            told = twist.linear.x, twist.angular.z, twist.linear.y, twist.linear.z
+            rows[roles[topic]].append((stamp, told))
         else:
             points = [(p.pose.position.x, p.pose.position.y) for p in message.poses]
             roads[stamp][roles[topic]] = np.array(points, float).reshape(-1, 2)
@@ -222,8 +234,8 @@ def _read(bag: Path, reader: BagReader) -> RunData:
         latency=_vector(rows["latency"], 2),
         state=_vector(rows["state"], 2),
         expert=_vector(rows["expert"], 2),
-        asked=_table(rows["asked"], ("speed", "yaw_rate")),
-        safe=_table(rows["safe"], ("speed", "yaw_rate")),
+        asked=_table(rows["asked"], TOLD),
+        safe=_table(rows["safe"], TOLD),
         odometry=_table(rows["odometry"], ("x", "y", "speed")),
         roads=dict(sorted(roads.items())),
         overlay=_first(filled, OVERLAY),

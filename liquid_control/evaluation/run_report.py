@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import liquid_control
+from liquid_control.evaluation.figure_flight import flight_charts
 from liquid_control.evaluation.figure_neurons import neuron_activity
 from liquid_control.evaluation.figure_road import roads_from_above
 from liquid_control.evaluation.figures import (
@@ -117,8 +118,9 @@ def _write(made: Path, run: RunData, results: dict) -> None:
     charts = (
         imitation_over_time(run),
         lateral_error(run),
-        commands_over_time(run) if run.kind != "replay" else None,
+        commands_over_time(run) if run.kind != "replay" and not run.flies else None,
         speed(run),
+        *flight_charts(run),
     )
     figures = Figures(
         roads=roads_from_above(run),

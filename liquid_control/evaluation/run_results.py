@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from liquid_control.command import CURVATURE, SPEED, STEERING, THROTTLE
+from liquid_control.command import (
+    CURVATURE,
+    SPEED,
+    STEERING,
+    THROTTLE,
+    VX,
+    VY,
+    VZ,
+    YAW_RATE,
+)
 from liquid_control.evaluation.run_data import RunData, Series
 from liquid_control.evaluation.run_missing import missing
 
-__all__ = ["UNITS", "falls", "measure", "set_back", "verdict"]
+__all__ = ["OUTPUTS", "UNITS", "falls", "measure", "set_back", "verdict"]
 
-UNITS = {output.name: output.unit for output in (CURVATURE, SPEED, STEERING, THROTTLE)}
+OUTPUTS = (CURVATURE, SPEED, STEERING, THROTTLE, VX, VY, VZ, YAW_RATE)
+UNITS = {output.name: output.unit for output in OUTPUTS}
 # A step that no vehicle here can drive: it was set back to the start.
 JUMP_M, JUMP_M_S = 2.0, 40.0
 
@@ -23,8 +33,10 @@ def measure(run: RunData) -> dict:
         "duration_s": _duration(run),
         "distance_m": _distance(run),
         "mean_speed_m_s": _mean(_speed(run)),
-        "crashes": _count(falls(state, "off_road")),
+        "crashes": _count(falls(state, run.crash)),
         "lane_departures": _count(falls(state, "lane_departure")),
+        "flights": len(run.episodes()) if run.flies else None,
+        "targets_reached": _count(falls(state, "success")) if run.flies else None,
         "lateral_error_m": _errors(state, "lateral_error"),
         "heading_error_rad": _errors(state, "heading_error"),
         "frames": _frames(run),
@@ -56,10 +68,10 @@ def verdict(results: dict, failures: tuple[str, ...] = ()) -> tuple[bool, str]:
     """Whether the run went well, and one plain sentence that says so."""
     if failures:
         return False, " ".join(failures)
-    crashes = results["crashes"]
+    crashes, flights = results["crashes"], results["flights"]
     if crashes:
         times = "once" if crashes == 1 else f"{crashes} times"
-        return False, f"The car left the road {times}."
+        return False, f"The drone crashed {times}." if flights else f"The car crashed {times}."
     if results["kind"] == "replay" and results["imitation"]:
         name, figures = next(iter(results["imitation"].items()))
         better = figures["mse"] < figures["mse_always_zero"]
@@ -72,6 +84,12 @@ def verdict(results: dict, failures: tuple[str, ...] = ()) -> tuple[bool, str]:
         return False, "The bag holds no camera frame: the run ended before it began."
     if results["kind"] == "drive" and not results["frames"]["decisions"]:
         return False, "The policy never decided: the bag holds no command of it."
+    if flights:
+        reached = results["targets_reached"]
+        return True, (
+            f"The drone hit nothing. Goals reached: {reached}, in {flights} flights, the last of "
+            "which was cut off."
+        )
     if crashes == 0:
         return True, "The car stayed on the road for the whole run."
     return True, "The run came to its end; nothing in the bag tells where the road was."

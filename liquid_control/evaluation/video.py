@@ -22,7 +22,7 @@ __all__ = ["Film", "Still", "write_video"]
 CLOCK = 90_000  # ticks per second, the usual clock of MPEG streams
 LONGEST_STEP_S = 1.0
 KEEP_ATTENTION_S = 0.5
-OFF_ROAD_SHOWN_S = 1.0
+CRASH_SHOWN_S = 1.0
 STILL_WAITS = 15  # frames for one with attention
 
 
@@ -156,7 +156,7 @@ def _readings(run: RunData):
         if (series := getattr(run, key)) is not None
     }
     output = run.commands.names[0] if run.commands is not None and run.commands.names else ""
-    falls = [] if run.state is None or "off_road" not in run.state else _off_road(run.state)
+    crashes = [] if run.state is None or run.crash not in run.state else _crashes(run)
 
     def value(key: str, name: str, row: int) -> float:
         series: Series | None = joined.get(key)
@@ -168,6 +168,8 @@ def _readings(run: RunData):
         if output == CURVATURE.name:
             marks.append(("road", value("state", "curvature", row), "target"))
             marks.append(("driven", value("state", "curvature_driven", row), "driven"))
+        elif run.flies:
+            marks.append(("flown", value("state", output, row), "driven"))
         if "expert" in joined and output in joined["expert"]:
             whose = "human" if output == STEERING.name else "expert"
             marks.append((whose, value("expert", output, row), "target"))
@@ -183,15 +185,15 @@ def _readings(run: RunData):
             marks=tuple(marks),
             speed=value("odometry", "speed", row) if np.isnan(speed) else speed,
             lateral_error=value("state", "lateral_error", row),
-            off_road=any(0 <= stamp - fall <= OFF_ROAD_SHOWN_S * 1e9 for fall in falls),
+            crashed=any(0 <= stamp - crash <= CRASH_SHOWN_S * 1e9 for crash in crashes),
             neurons=states,
         )
 
     return read
 
 
-def _off_road(state: Series) -> np.ndarray:
-    return state.stamps[np.nan_to_num(state["off_road"]) > 0.5]
+def _crashes(run: RunData) -> np.ndarray:
+    return run.state.stamps[np.nan_to_num(run.state[run.crash]) > 0.5]
 
 
 def _held(reading: Reading, attention_time: float) -> Reading:
