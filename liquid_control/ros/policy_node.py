@@ -145,7 +145,8 @@ class PolicyNode(LifecycleNode):
         for _ in range(3):
             driver.step(frame, self.parameters["nominal_period"])
             driver.attention()
-        self._guard = DecisionWatch(policy, self._learning is not None)
+        learns = self._learning is not None
+        self._guard = DecisionWatch(self, folder, driver, self.parameters, learns)
         self._driver = driver
         more = (self.parameters["stamped"], self.parameters["ackermann"])
         self._output = PolicyOutput(self, policy, vehicle, *more)
@@ -154,8 +155,7 @@ class PolicyNode(LifecycleNode):
         self.frame_checks |= self._guard.frame_checks | self._watch.checks
         self.decision_checks.clear()
         self.decision_checks |= self._guard.decision_checks
-        guard = self._guard
-        self.health_sources[:] = [lambda: ("", guard.health())]
+        self.health_sources[:] = [self._guard.health]
         if self._learning is not None:
             self._begin_to_learn(folder, self._learning)
             self.health_sources.append(self._adaptation.health)
@@ -182,6 +182,7 @@ class PolicyNode(LifecycleNode):
         view, setup = View.of(self.parameters), self._driver.policy.camera
         self._view = CameraView(self, view, setup, self._output.calibrated)
         self._frames.begin(self._view.show)
+        self._guard.forget()
         self._watch.forget()
         # Listening only while active also tells others, through the graph, that it is.
         if self.parameters["image_transport"] == "raw":
@@ -208,6 +209,7 @@ class PolicyNode(LifecycleNode):
             self._adaptation.destroy()
         if self._watch is not None:
             self._watch.destroy()
+            self._guard.destroy()
         self._driver = self._output = self._adaptation = self._watch = None
         self.health_sources.clear()
 
@@ -268,13 +270,15 @@ class PolicyNode(LifecycleNode):
             self._refuse(refusal)
             return
         inference = time.perf_counter() - began
-        self._output.command(decision, frame.stamp)
+        share = self._guard.speed_share
+        self._output.command(decision, frame.stamp, share)
         # What the middleware stamps when a frame is published; 0 where it does not.
         sent = info["source_timestamp"] or arrived
         latency = (time.time_ns() - sent) * 1e-9
         self._trouble = ""
         self._figures.decided(latency, inference, frame.age)
         self._publish(frame, decision, latency, inference)
+        self._guard.follow(frame, share)
 
     def _look(self, message: Image | CompressedImage) -> Frame:
         """The frame of a message, once nothing speaks against it."""

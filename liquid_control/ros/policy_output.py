@@ -121,8 +121,10 @@ class PolicyOutput:
         if self._facts_hash:
             self.facts(*self._facts_of)
 
-    def command(self, decision: Decision, stamp_ns: int) -> Motion | Flight:
-        motion = self.vehicle.motion(self._policy.spec, decision.command)
+    def command(
+        self, decision: Decision, stamp_ns: int, speed_share: float = 1.0
+    ) -> Motion | Flight:
+        motion = self.vehicle.motion(self._policy.spec, decision.command).slowed(speed_share)
         self._command.publish(self._twist(motion, stamp_ns))
         if self._ackermann is not None:
             self._ackermann.publish(self._ackermann_message(motion, stamp_ns))

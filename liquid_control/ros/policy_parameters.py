@@ -106,6 +106,30 @@ ITEMS = (
         1.5,
         when="unconfigured",
     ),
+    # Watch
+    Item(
+        "attention_monitor",
+        "warn",
+        "where the camera shows something unlike training: off, warn, or slow (drive slower)",
+        when="unconfigured",
+        choices=("off", "warn", "slow"),
+    ),
+    Item(
+        "attention_monitor_every",
+        6,
+        "frames from one that the attention monitor looks at to the next",
+        1,
+        100,
+        when="always",
+    ),
+    Item(
+        "attention_slow",
+        0.5,
+        "share of the speed that is driven while the attention monitor's alarm lasts",
+        0.0,
+        1.0,
+        when="always",
+    ),
     # Output
     Item("stamped", True, "cmd_vel as TwistStamped; else Twist", when="unconfigured"),
     Item(

@@ -38,6 +38,7 @@ TOPICS = [
     "policy/decision",
     "policy/neurons",
     "policy/latency",
+    "policy/watch",
     "policy/updates",
     "policy/attention",
     "policy/attention/overlay/compressed",

@@ -29,6 +29,10 @@ class Motion:
         """Forward, left, up [m/s]."""
         return self.speed, 0.0, 0.0
 
+    def slowed(self, share: float) -> Motion:
+        """The same path at a share of the speed."""
+        return Motion(self.speed * share, self.curvature)
+
 
 @dataclass(frozen=True)
 class Flight:
@@ -39,6 +43,11 @@ class Flight:
 
     velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
     yaw_rate: float = 0.0
+
+    def slowed(self, share: float) -> Flight:
+        """The same path at a share of the speed."""
+        forward, left, up = self.velocity
+        return Flight((forward * share, left * share, up * share), self.yaw_rate * share)
 
 
 @dataclass(frozen=True)
