@@ -10,8 +10,17 @@ from fault_rig.rig import Rig
 
 pytestmark = pytest.mark.ros
 
-# One of a process, one of the frames; each of the others takes seconds as well.
-QUICK = ("policy_stopped", "truncated")
+OWN = "liquid_control.ros.policy_node"
+RAW = [name for name, fault in FAULTS.items() if not fault.compressed and fault.policy == OWN]
+JPEG = [name for name, fault in FAULTS.items() if fault.compressed]
+
+
+def test_bad_frames_and_a_killed_policy_stop_the_vehicle(model, tmp_path):
+    """One fault of each kind; all of them take minutes."""
+    with Rig(tmp_path, model) as rig:
+        rig.start_all()
+        strike(rig, FAULTS["truncated"])
+        strike(rig, FAULTS["policy_killed"], heal=False)
 
 
 @pytest.fixture(scope="module")
@@ -21,26 +30,16 @@ def rig(model, tmp_path_factory) -> Iterator[Rig]:
         yield rig.start_all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RAW)
+def test_every_fault_stops_the_vehicle(rig, name):
+    strike(rig, FAULTS[name])
+
+
 @pytest.fixture(scope="module")
 def jpeg_rig(model, tmp_path_factory) -> Iterator[Rig]:
     with Rig(tmp_path_factory.mktemp("log"), model, compressed=True) as rig:
         yield rig.start_all()
-
-
-OWN = "liquid_control.ros.policy_node"
-RAW = [name for name, fault in FAULTS.items() if not fault.compressed and fault.policy == OWN]
-JPEG = [name for name, fault in FAULTS.items() if fault.compressed]
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_a_fault_stops_the_vehicle(rig, name):
-    strike(rig, FAULTS[name])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in RAW if name not in QUICK])
-def test_every_other_fault_stops_the_vehicle(rig, name):
-    strike(rig, FAULTS[name])
 
 
 @pytest.mark.slow

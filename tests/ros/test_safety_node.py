@@ -91,22 +91,6 @@ def test_a_simulated_clock_that_stands_still_does_not_freeze_the_time_out(probe,
     probe.wait(lambda: heard[-1].twist.linear.x == 0.0)
 
 
-def test_a_killed_policy_leaves_a_vehicle_that_is_stopped(probe, start, model):
-    start("safety")
-    policy = start("policy", "-p", f"model:={model}", "-p", "speed:=3.0")
-    heard = probe.listen(TwistStamped, "cmd_vel_safe", COMMAND)
-    frame = np.full((78, 200, 3), 128, np.uint8)
-
-    def see() -> bool:
-        probe.send_frame(frame, probe.get_clock().now().nanoseconds)
-        return moving(heard)
-
-    probe.wait(see, 40.0)
-    policy.process.send_signal(signal.SIGKILL)
-    assert policy.process.wait(5) == -signal.SIGKILL
-    probe.wait(lambda: heard[-1].twist.linear.x == 0.0)
-
-
 @pytest.mark.parametrize("wrong", ["max_speed:=-1.0", "timeout:=0.0", "max_speed:=fast"])
 def test_a_parameter_that_makes_no_sense_ends_the_node_with_2(start, wrong):
     child = start("safety", "-p", wrong)
