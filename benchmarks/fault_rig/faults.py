@@ -26,7 +26,7 @@ class Fault:
         title: for people.
         begin: brings it about; returns when it began [ns].
         end: takes it away, after which the vehicle must drive again.
-        node: who must say so in /diagnostics.
+        node: who must say so in /diagnostics; a regular expression, too.
         says: regular expression of what it says.
         compressed: it is one of JPEG frames.
         policy: module of the policy's process, where it is not the node's own.
@@ -73,7 +73,7 @@ def strike(rig: Rig, fault: Fault, heal: bool = True) -> Outcome:
     if heal:
         fault.end(rig)
         rig.steady()
-    return Outcome(*times, f"{fault.node}: {said}")
+    return Outcome(*times, said)
 
 
 def _source(title: str, fault: str, node: str, says: str, compressed: bool = False) -> Fault:
@@ -101,14 +101,14 @@ FAULTS: dict[str, Fault] = {
     "other_size": _source(
         "frames of another size", "other_size", "policy", "followed by one of 156 x 600"
     ),
-    "jumping": _source("stamps jump to and fro by 1 s", "jumping", "policy", "jump back again"),
+    "jumping": _source("stamps jump to and fro by 0.2 s", "jumping", "policy", "jump back again"),
     "truncated": _source("frames cut off", "truncated", "policy", "needs .* bytes"),
     "wrong_step": _source("wrong row step", "wrong_step", "policy", "with step 200"),
     "truncated_jpeg": _source("JPEG cut off", "truncated", "policy", "cannot be decoded", True),
     "rubbish_jpeg": _source("JPEG rubbish", "rubbish", "policy", "cannot be decoded", True),
-    "past": _source("stamps 60 s in the past", "past", "safety", "no commands|too old"),
-    "future": _source("stamps 60 s in the future", "future", "safety", "no commands|future"),
-    "set_back": _source("clock set back by 1 s", "set_back", "safety", "no commands|older"),
+    "past": _source("stamps 60 s in the past", "past", "policy|safety", "no commands|old"),
+    "future": _source("stamps 60 s in the future", "future", "policy|safety", "ahead|future"),
+    "set_back": _source("clock set back by 1 s", "set_back", "policy|safety", "no commands|old"),
     "policy_killed": Fault(
         "policy killed (SIGKILL)",
         lambda rig: rig.kill("policy"),

@@ -245,15 +245,15 @@ class Rig:
         assert not moved, f"told to move again: {moved[:3]}"
 
     def reports(self, node: str, pattern: str, since: int) -> str:
-        """What a node says in /diagnostics after `since` [ns], once it matches `pattern`."""
+        """Who says what in /diagnostics after `since` [ns], once name and sentence match."""
         found: list[str] = []
 
         def look() -> bool:
             found[:] = [
-                status.message
+                f"{status.name}: {status.message}"
                 for at, status in self.said
                 if at > since
-                and status.name == node
+                and re.fullmatch(node, status.name)
                 and status.level != DiagnosticStatus.OK
                 and re.search(pattern, status.message)
             ]

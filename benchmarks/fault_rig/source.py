@@ -60,7 +60,7 @@ class Source(Node):
         fault, now = self._fault, time.time_ns()
         stamp = now + SHIFTS.get(fault, 0)
         if fault == "jumping" and self._number % 2:
-            stamp -= SECOND
+            stamp -= SECOND // 5
         if fault != "frozen":
             self._number += 1
         self._way += self._speed * self._period

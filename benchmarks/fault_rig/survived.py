@@ -61,7 +61,7 @@ def two_policies(rig: Rig) -> str:
     finally:
         rig.kill("policy_2")
     rig.steady()
-    return f"safety: {said}"
+    return said
 
 
 def disk_full(rig: Rig, disk: Path) -> str:
@@ -86,7 +86,7 @@ def disk_full(rig: Rig, disk: Path) -> str:
     with BagReader(bag) as reader:
         frames = sum(1 for _ in reader.messages({"/image"}))
     assert frames > 5, f"only {frames} frames can be read"
-    return f"recorder: {said}"
+    return said
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def refused_model(rig: Rig, broken: Path, pattern: str) -> str:
     shutil.copytree(rig.model, broken, dirs_exist_ok=True)
     assert rig.call(ChangeState, "policy/change_state", configure).success
     rig.kill("policy")
-    return f"policy: {said}"
+    return said
 
 
 def continued(rig: Rig) -> str:
@@ -233,7 +233,7 @@ def safety_killed(rig: Rig) -> tuple[float, float, str]:
     rig.wait(lambda: speeds[-1][1] > 3.0, "it drives again")
     told = [each for each in rig.told[count:] if each.at > again and each.speed > 0.0]
     assert told[0].speed < 0.5, f"the new safety node begins with a leap: {told[0]}"
-    return (braking - began) * 1e-9, (standing - began) * 1e-9, f"simulator: {said}"
+    return (braking - began) * 1e-9, (standing - began) * 1e-9, said
 
 
 def policy_slowed(rig: Rig) -> tuple[float, float, str]:
@@ -266,4 +266,4 @@ def policy_slowed(rig: Rig) -> tuple[float, float, str]:
         healed.set()
         thread.join()
     rig.steady()
-    return (*times, f"safety: {said}; at most {fastest:.2f} m/s afterwards")
+    return (*times, f"{said}; at most {fastest:.2f} m/s afterwards")
