@@ -100,7 +100,7 @@ def data_files() -> list[tuple[str, list[str]]]:
         # launch_ros runs nodes from lib/<package>, where pip puts no console script.
         (f"lib/{NAME}", sorted(path for path in glob("scripts/*") if os.path.isfile(path))),
     ]
-    for room in ("launch", "config", "models"):
+    for room in ("launch", "config", "security", "models"):
         for folder, folders, files in os.walk(room):
             folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
             kept = sorted(f"{folder}/{name}" for name in files if not name.startswith("."))
