@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ def replay(
     seconds: float = 0.0,
     mode: Literal["realtime", "lockstep"] = "lockstep",
     report: bool = True,
+    params: Path | None = None,
     out: Path = Path("runs"),
 ) -> int:
     """Show a policy what a human saw, and compare what both did.
@@ -37,6 +39,7 @@ def replay(
         seconds: of the bag [s]; 0: all of it.
         mode: lockstep, as fast as the policy decides; or realtime, at the pace of the recording.
         report: write results.json, the video and report.html from the recording.
+        params: ROS parameter file, for a camera setup that the recording needs.
         out: folder in which the run's own folder is made.
 
     Returns:
@@ -45,25 +48,33 @@ def replay(
     if seconds < 0:
         raise InputError(f"A replay takes 0 s (all) or more, got --seconds {seconds}.")
     folder = models.find(model).resolve()
+    if params is not None and not params.is_file():
+        raise InputError(f"No parameter file {params}; give an existing one with --params.")
     run = new_folder(out, "replay")
     try:
-        plan = nodes(recorded(bag, run), folder, seconds, mode, run / "bag")
+        plan = nodes(recorded(bag, run), folder, seconds, mode, run / "bag", params)
     except InputError:
         shutil.rmtree(run)
+        with suppress(OSError):  # Others have their runs there.
+            out.rmdir()
         raise
     title = f"{folder.name} replays {bag.resolve().name}"
     facts = {"Model": str(folder), "Recording": str(bag), "Mode": mode}
     return finish(run, title, supervise(plan, run, title), facts, report)
 
 
-def nodes(bag: Path, model: Path, seconds: float, mode: str, out: Path) -> list[NodePlan]:
+def nodes(
+    bag: Path, model: Path, seconds: float, mode: str, out: Path, params: Path | None = None
+) -> list[NodePlan]:
     """The nodes of a replay of `bag` that is recorded into `out`, in the order of their end."""
     source = ["-p", f"bag:={bag}", "-p", f"mode:={mode}", "-p", f"seconds:={float(seconds)}"]
     rate = ["-p", f"nominal_period:={nominal_period(bag)}"]
-    policy = ["-p", f"model:={model}", *rate, "-p", "use_sim_time:=true"]
+    policy = [] if params is None else ["--params-file", str(params.resolve())]
+    policy += ["-p", f"model:={model}", *rate, "-p", "use_sim_time:=true"]
+    policy += ["-r", "image:=camera/image_raw", "-r", "camera_info:=camera/camera_info"]
     return [
         NodePlan("replay", source, ends_run=True),
-        NodePlan("policy", [*policy, "-r", "image:=camera/image_raw"]),
+        NodePlan("policy", policy),
         NodePlan("recorder", ["-p", f"bag:={out}"]),
     ]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from liquid_control.command import curvature_from_yaw_rate
 from liquid_control.data.bag import BagReader
@@ -29,6 +30,7 @@ from liquid_control.ros.runtime import SENSOR, Stop, every, leave, run
 __all__ = ["Moment", "ReplayNode", "camera_topic", "main", "moments", "period"]
 
 _CAMERAS = ("/camera/image_raw", "/camera/image_raw/compressed")
+_INFO = "/camera/camera_info"
 _COMMANDS = ("/expert/command", "/cmd_vel")
 # How often the first frame is repeated until a policy answers, and lockstep looks at the time [s].
 _AGAIN, _LOOK = 0.25, 0.02
@@ -51,7 +53,8 @@ class Moment:
 
 
 class ReplayNode(Node):
-    """Publishes `camera/image_raw`, `expert/command` and `/clock`; subscribes `policy/decision`.
+    """Publishes `camera/image_raw`, `expert/command` and `/clock`, and `camera/camera_info` where
+    the bag has one; subscribes `policy/decision`.
 
     Modes: "lockstep" goes on when the decision on a frame has come, as fast as the policy is;
     "realtime" keeps the frames' own pace. Both begin half a second after the first frame was
@@ -88,6 +91,9 @@ class ReplayNode(Node):
         self._sent_at = 0.0
         self._clock_out = self.create_publisher(Clock, "/clock", 10)
         self._image_out = self.create_publisher(Image, "camera/image_raw", SENSOR)
+        self._info = _first_info(self._reader)
+        if self._info is not None:
+            self._info_out = self.create_publisher(CameraInfo, "camera/camera_info", SENSOR)
         self._expert_out = self.create_publisher(JointState, "expert/command", 10)
         self.create_subscription(JointState, "policy/decision", self._on_decision, 15)
         every(self, _LOOK if self._lockstep else 0.005, self._on_time)
@@ -138,6 +144,9 @@ class ReplayNode(Node):
     def _send(self) -> None:
         moment, self._answered = self._moment, False
         self._clock_out.publish(conversion.clock(moment.stamp))
+        if self._info is not None:
+            self._info.header.stamp = conversion.time_message(moment.stamp)
+            self._info_out.publish(self._info)
         if moment.command is not None:
             names, values = list(moment.command), list(moment.command.values())
             self._expert_out.publish(conversion.named_vector(names, values, moment.stamp))
@@ -205,6 +214,12 @@ def camera_topic(reader: BagReader) -> str:
             f"{', '.join(held) or 'no message at all'}; record the camera, too."
         )
     return camera
+
+
+def _first_info(reader: BagReader) -> CameraInfo | None:
+    """The calibration of a bag's camera."""
+    first = next(reader.raw_messages([_INFO]), None) if _INFO in reader.topics else None
+    return None if first is None else deserialize_message(bytes(first[3]), CameraInfo)
 
 
 def period(reader: BagReader) -> float:

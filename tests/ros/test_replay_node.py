@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image, JointState
 from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
 from liquid_control.data.messages import read_named_vector, stamp_of
+from liquid_control.evaluation.audit import audit_bag
 from liquid_control.ros import conversion
 from liquid_control.ros.replay_node import moments, period
 from liquid_control.ros.runtime import SENSOR
@@ -107,6 +108,33 @@ def test_the_replay_command_puts_policy_and_human_side_by_side(
     assert len(heard["/expert/command"]) == COUNT - 1
     # The first frame finds the policy; recorders look for its topics only when it has answered.
     assert heard["/expert/command"] - heard["/policy/decision"] <= {START}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_recording_of_a_wide_camera_is_replayed_and_audited_through_its_setup(model, tmp_path):
+    """Its camera_info is in the bag, what to do with it in a parameter file."""
+    camera = {"width": 80, "height": 60, "fx": 50.0, "fy": 50.0, "cx": 39.5, "cy": 29.5}
+    camera["distortion"] = (-0.2, 0.03, 0.0, 0.0, 0.0)
+    with BagWriter(tmp_path / "wide") as bag:
+        for index in range(COUNT):
+            stamp = START + index * 50 * MS
+            bag.write("/camera/camera_info", messages.camera_info(camera, stamp), stamp)
+            bag.write("/camera/image_raw", messages.image(frame_of(index), stamp), stamp + 1)
+    params = tmp_path / "params.yaml"
+    text = "/**/policy: {ros__parameters: {undistort: true, roi_top: 0.3, flip: both}}"
+    params.write_text(text, encoding="utf-8")
+    options = ["--model", str(model), "--params", str(params), "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "liquid_control", "replay", str(tmp_path / "wide")]
+    done = subprocess.run([*command, *options, "--no-report"], capture_output=True, timeout=170)
+    assert done.returncode == 0, done.stderr.decode()
+    (run,) = tmp_path.glob("*-replay")
+    result = audit_bag(run / "bag")
+    assert result.ok, result.sentence
+    assert result.findings.compared["command"] >= COUNT - 2
+    facts = result.record.facts_of(result.record.decisions[0])
+    assert facts.camera_info["d"][:2] == [-0.2, 0.03]
+    assert facts.parameters["roi_top"] == 0.3
 
 
 @pytest.mark.parametrize("bag", ["/nowhere/at_all", ""])
