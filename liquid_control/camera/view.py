@@ -17,11 +17,16 @@ from liquid_control.camera.calibration import Calibration
 from liquid_control.camera.setup import CameraSetup
 from liquid_control.errors import InputError
 
-__all__ = ["FLIPS", "NO_HORIZON", "RobotCamera", "View"]
+__all__ = ["FLIPS", "NO_HORIZON", "PARAMETERS", "RobotCamera", "View"]
 
 # Rows and columns that change their order.
 FLIPS = {"none": (1, 1), "left_right": (1, -1), "up_down": (-1, 1), "both": (-1, -1)}
 NO_HORIZON = -1.0
+# What the fields of a view are called among the parameters of a node, and in a topic map.
+PARAMETERS = {
+    **{f"roi_{side}": side for side in ("top", "bottom", "left", "right")},
+    **{name: name for name in ("horizon", "flip", "undistort")},
+}
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,8 @@ class View:
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> View:
         """That of a node's parameters; what they lack stays as it is by default."""
-        names = {f"roi_{side}": side for side in ("top", "bottom", "left", "right")}
-        names |= {name: name for name in ("horizon", "flip", "undistort")}
-        return cls(**{own: parameters[name] for name, own in names.items() if name in parameters})
+        given = {own: parameters[name] for name, own in PARAMETERS.items() if name in parameters}
+        return cls(**given)
 
 
 class RobotCamera:

@@ -9,6 +9,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from liquid_control.camera import Calibration, CameraSetup, RobotCamera, View
 from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
 from liquid_control.data.drive import load_drive
@@ -198,6 +199,34 @@ def test_damaged_images_messages_and_commands_are_left_out_and_counted(tmp_path:
     assert report.frames == 5
 
 
+@pytest.mark.parametrize("undistort", [False, True])
+def test_frames_are_imported_as_a_policy_is_to_see_them(tmp_path: Path, undistort: bool) -> None:
+    """By the same settings, and to the bit as the policy node shows them."""
+    lens = {"width": 40, "height": 30, "fx": 25.0, "fy": 25.0, "cx": 19.5, "cy": 14.5}
+    lens["distortion"] = (-0.2, 0.03, 0.0, 0.0, 0.0)
+    frames = np.random.default_rng(4).integers(0, 256, (5, 30, 40, 3), np.uint8)
+    info = messages.camera_info(lens, START)
+    with BagWriter(tmp_path / "robot") as bag:
+        for index, frame in enumerate(frames):
+            stamp = START + index * 50 * MS
+            bag.write("/info", messages.camera_info(lens, stamp), stamp)
+            bag.write("/eye", messages.jpeg_image(frame, stamp), stamp)
+            bag.write("/drive", messages.twist_stamped(1, 0, stamp), stamp)
+    settings = {"flip": "both", "roi_top": 0.2, "roi_right": 30, "undistort": undistort}
+    view = ", ".join(f"{name}: {str(value).lower()}" for name, value in settings.items())
+    chosen = topic_map(tmp_path, f"camera_info: /info\nview: {{{view}}}\n")
+    import_rosbag(tmp_path / "robot", tmp_path / "bag", chosen, progress=False)
+    camera = RobotCamera(View.of(settings), CameraSetup(), Calibration.of(info))
+    with BagReader(tmp_path / "bag") as bag:
+        shown = list(bag.messages(["/camera/image_raw/compressed"]))
+        # The camera's own calibration does not describe these frames.
+        assert "/camera/camera_info" not in bag.topics
+    for frame, (_, _, message) in zip(frames, shown, strict=True):
+        sent = decode_image(messages.jpeg_image(frame, START))
+        assert np.array_equal(decode_image(message), camera.apply(sent))
+        assert decode_image(message).shape == (24, 30, 3)
+
+
 def test_a_killed_or_damaged_recording_is_imported_as_far_as_it_goes(
     tmp_path: Path, make_robot_bag: Callable
 ) -> None:
@@ -227,6 +256,10 @@ def test_a_killed_or_damaged_recording_is_imported_as_far_as_it_goes(
         ("camera: /eye\n", "needs a topic's name for 'command'"),
         ("camera: /eye\ncommand: /drive\ncolour: red\n", "holds colour"),
         ("camera: /eye\ncommand: /drive\nrate: fast\n", "needs rate above 0, got 'fast'"),
+        ("camera: /eye\ncommand: /drive\nview: {horizon: 0.4}\n", "a mapping of roi_top"),
+        ("camera: /eye\ncommand: /drive\nview: {flip: 1}\n", "another kind of value"),
+        ("camera: /eye\ncommand: /drive\nview: {roi_top: 1.0}\n", "0 <= roi_top < roi_bottom"),
+        ("camera: /eye\ncommand: /drive\nview: {undistort: true}\n", "topic for camera_info"),
         ("camera: /eye\ncommand: /drive\noutputs: 3\n", "names no output"),
         ("camera: /eye\ncommand: /drive\noutputs: {a: {of: b}}\n", "among its outputs"),
         ("camera: /eye\ncommand: /wheel\n", "no message on /wheel; it holds"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from liquid_control.camera import Calibration, CameraSetup, RobotCamera
 from liquid_control.data import messages
 from liquid_control.data.alignment import forward, match
 from liquid_control.data.bag import BagReader
@@ -181,7 +182,10 @@ def _thin(stamps: np.ndarray, wanted: np.ndarray, rate: float) -> np.ndarray:
 def _samples(
     reader: BagReader, chosen: TopicMap, plan: _Plan, skipped: Counter[str]
 ) -> Iterator[Sample]:
-    copied = {chosen.odom: "/odom", chosen.camera_info: "/camera/camera_info"}
+    show = _view(reader, chosen)
+    copied = {chosen.odom: "/odom"}
+    if show is None:
+        copied[chosen.camera_info] = "/camera/camera_info"
     copied = {topic: name for topic, name in copied.items() if topic}
     reader.require(*copied)
     index = -1
@@ -200,7 +204,7 @@ def _samples(
             more.append((copied[topic], partial(_as_it_is, message)))
             continue
         try:
-            image, format = _encoded(message)
+            image, format = _encoded(message, show)
         except ValueError as reason:
             skipped[str(reason)] += 1
             continue
@@ -217,21 +221,40 @@ def _as_it_is(message: Any, stamp_ns: int) -> Any:
     return message
 
 
-def _encoded(message: Any) -> tuple[bytes, str]:
+def _view(reader: BagReader, chosen: TopicMap) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What shows a frame as the topic map wants it; None: as it is.
+
+    Raises:
+        InputError: the bag's camera_info cannot be undistorted by.
+    """
+    if chosen.view is None:
+        return None
+    calibration = None
+    if chosen.view.undistort:
+        reader.require(chosen.camera_info)
+        infos = (each for _, each, _ in _messages(reader, {chosen.camera_info}) if each is not None)
+        first = next(infos, None)
+        calibration = None if first is None else Calibration.of(first)
+    return RobotCamera(chosen.view, CameraSetup(), calibration).apply
+
+
+def _encoded(message: Any, show: Callable[[np.ndarray], np.ndarray] | None) -> tuple[bytes, str]:
     """Bytes and format of a PNG or JPEG file.
 
     Raises:
         ValueError: the image is damaged; the text says so, as a reason to count.
     """
-    if not hasattr(message, "encoding") and is_plain(message.format):
+    if show is None and not hasattr(message, "encoding") and is_plain(message.format):
         data = bytes(message.data)
         if format := image_format(data):
             return data, format
         raise ValueError("image damaged")
     try:
-        frame = messages.png_image(messages.decode_image(message), 0)
+        frame = messages.decode_image(message)
+        frame = frame if show is None else show(frame)
+        frame = messages.png_image(frame, 0)
     except InputError as error:
-        raise ValueError("image damaged or of another encoding") from error
+        raise ValueError("image damaged, of another encoding or outside of the view") from error
     return bytes(frame.data), "png"
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from liquid_control.camera import View
+from liquid_control.camera.view import PARAMETERS
 from liquid_control.errors import InputError
 
 __all__ = ["Source", "TopicMap"]
@@ -36,7 +38,10 @@ class TopicMap:
         wheelbase: of a robot that is steered by its wheels [m]; gives its curvature.
         rate: keep at most so many frames a second [Hz].
         odom: topic of nav_msgs/Odometry, copied to /odom.
-        camera_info: topic of sensor_msgs/CameraInfo, copied to /camera/camera_info.
+        camera_info: topic of sensor_msgs/CameraInfo, copied to /camera/camera_info; but with a
+            view, which it does not describe.
+        view: what a policy is to see of the frames, by the names of the policy node's parameters:
+            {flip: both, roi_top: 0.2, undistort: true}. The frames become PNG.
     """
 
     camera: str
@@ -46,6 +51,7 @@ class TopicMap:
     rate: float | None = None
     odom: str | None = None
     camera_info: str | None = None
+    view: View | None = None
 
     @classmethod
     def read(cls, path: Path) -> TopicMap:
@@ -78,7 +84,35 @@ class TopicMap:
                 content[name] = _positive(content[name], name, path)
         if content.get("outputs") is not None:
             content["outputs"] = _outputs(content["outputs"], path)
+        if content.get("view") is not None:
+            content["view"] = _view(content["view"], path)
+            if content["view"].undistort and not content.get("camera_info"):
+                raise InputError(
+                    f"The topic map {path} asks for undistort without a topic for camera_info; "
+                    "write camera_info: /a/topic."
+                )
         return cls(**content)
+
+
+def _view(content: Any, path: Path) -> View:
+    """A horizon needs a policy to match; an import knows none."""
+    known = [name for name in PARAMETERS if name != "horizon"]
+    if not isinstance(content, dict) or set(content) - set(known):
+        raise InputError(
+            f"The topic map {path} says view: {content!r}; expected a mapping of "
+            f"{', '.join(known)} to values."
+        )
+    for name, value in content.items():
+        kind = {"flip": str, "undistort": bool}.get(name, (int, float))
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise InputError(
+                f"The topic map {path} says {name}: {value!r} in its view, which is another kind "
+                "of value; see the policy node's parameters."
+            )
+    try:
+        return View.of(content)
+    except InputError as error:
+        raise InputError(f"The view of the topic map {path} cannot be: {error}") from error
 
 
 def _positive(value: Any, name: str, path: Path) -> float:
