@@ -21,20 +21,20 @@ from liquid_control.ros.launching import (
     joystick,
     managed,
     node,
-    number,
     policy_arguments,
     recording,
     recording_arguments,
     sim_time,
+    world,
+    world_arguments,
 )
 
 
 def actions(value: Values) -> list[Action]:
-    world = {"world": value["world"], "seed": number(value, "seed"), "mode": value["mode"]}
     return [
         node(value, "safety", sim_time(value), patience(value["mode"]), remap=[CLOCK]),
         *managed(value, remap=[*CAMERA, CLOCK]),
-        node(value, "simulator", world, remap=[CLOCK]),
+        node(value, "simulator", world(value), remap=[CLOCK]),
         *recording(value, remap=[CLOCK]),
         *joystick(value, remap=[CLOCK]),
     ]
@@ -43,13 +43,7 @@ def actions(value: Values) -> list[Action]:
 def generate_launch_description() -> LaunchDescription:
     arguments = {
         **policy_arguments("driving_ncp"),
-        "world": Argument("liquid_control/Driving-v0", "Gymnasium id of the world"),
-        "seed": Argument("7", "of the road, a whole number"),
-        "mode": Argument(
-            "realtime",
-            "realtime, or lockstep: the world waits for each frame's command",
-            ("realtime", "lockstep"),
-        ),
+        **world_arguments("liquid_control/Driving-v0"),
         **recording_arguments("drive"),
         "teleop": Argument("false", "a person may take the car with a joystick", SWITCH),
         **common("drive.yaml"),

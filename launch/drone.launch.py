@@ -23,28 +23,32 @@ from liquid_control.ros.launching import (
     joystick,
     managed,
     node,
-    number,
     policy_arguments,
     recording,
     recording_arguments,
     sim_time,
+    world,
+    world_arguments,
 )
+
+# Where autopilots publish their pose (geometry_msgs/PoseStamped); px4 has a message of its own.
+POSES = {"mavros": "mavros/local_position/pose"}
 
 
 def actions(value: Values) -> list[Action]:
     simulated = value["simulator"] == "true"
     # A simulator of the autopilot's own keeps one clock for the whole graph.
     clock = [CLOCK] if simulated else []
-    world = {"world": value["world"], "seed": number(value, "seed"), "mode": value["mode"]}
     nodes = [
         node(value, "safety", sim_time(value), patience(value["mode"]), remap=clock),
         *managed(value, remap=[*CAMERA, *clock]),
     ]
     if simulated:
-        nodes.append(node(value, "simulator", world, remap=clock))
-    if value["target"] != "none":
+        nodes.append(node(value, "simulator", world(value), remap=clock))
+    if (target := value["target"]) != "none":
+        pose = [("pose", value["pose"] or POSES.get(target, "pose"))]
         nodes.append(
-            node(value, "offboard", sim_time(value), {"target": value["target"]}, remap=clock)
+            node(value, "offboard", sim_time(value), {"target": target}, remap=[*clock, *pose])
         )
     return [*nodes, *recording(value, remap=clock), *joystick(value, remap=clock)]
 
@@ -52,17 +56,12 @@ def actions(value: Values) -> list[Action]:
 def generate_launch_description() -> LaunchDescription:
     arguments = {
         **policy_arguments("drone_ncp"),
-        "world": Argument("liquid_control/Drone-v0", "Gymnasium id of the world"),
-        "seed": Argument("7", "of the scene, a whole number"),
-        "mode": Argument(
-            "realtime",
-            "realtime, or lockstep: the world waits for each frame's command",
-            ("realtime", "lockstep"),
-        ),
+        **world_arguments("liquid_control/Drone-v0"),
         "simulator": Argument("true", "fly the simulated world", SWITCH),
         "target": Argument(
             "none", "autopilot that gets the commands, too", ("none", "mavros", "px4", "crazyflie")
         ),
+        "pose": Argument("", "topic of that autopilot's pose; empty: the one that it usually has"),
         "teleop": Argument("false", "a person may take the drone with a joystick", SWITCH),
         **recording_arguments("drone"),
         **common("fly.yaml"),

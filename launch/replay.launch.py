@@ -59,6 +59,6 @@ def generate_launch_description() -> LaunchDescription:
         ),
         "record": Argument("false", "record the replay into the bag `out`", SWITCH),
         "out": Argument(os.path.join(RUN, "bag"), "folder of that bag, which must not exist yet"),
-        **common("drive.yaml"),
+        **common(""),
     }
     return description(arguments, actions)

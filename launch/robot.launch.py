@@ -79,7 +79,8 @@ def camera(value: Values) -> list[Action]:
 
 
 def actions(value: Values) -> list[Action]:
-    stamped = {"stamped": value["stamped"] == "true"}
+    stamped = {"stamped": value["stamped"] == "true"} if value["stamped"] else {}
+    seen = {"image_transport": value["image_transport"]} if value["image_transport"] else {}
     sight = [
         ("image", value["image"]),
         ("image/compressed", value["image"] + "/compressed"),
@@ -87,10 +88,9 @@ def actions(value: Values) -> list[Action]:
     ]
     moves = [("odom", value["odom"])]
     told = [("cmd_vel_safe", value["vehicle"])]
-    seen = {"image_transport": value["image_transport"], **stamped}
     return [
         node(value, "safety", sim_time(value), stamped, remap=[*moves, *told]),
-        *managed(value, seen, remap=[*sight, *moves]),
+        *managed(value, {**seen, **stamped}, remap=[*sight, *moves]),
         *camera(value),
         *recording(
             value, remap=[(f"camera/{name}", topic) for name, topic in pairs(sight)] + moves + told
@@ -110,12 +110,18 @@ def generate_launch_description() -> LaunchDescription:
         **policy_arguments("rc_track_ncp"),
         "image": Argument("camera/image_raw", "topic of the camera (sensor_msgs/Image)"),
         "image_transport": Argument(
-            "raw", "raw, or compressed: listen to <image>/compressed", ("raw", "compressed")
+            "",
+            "raw, or compressed: listen to <image>/compressed; empty: as params_file says",
+            ("", "raw", "compressed"),
         ),
         "camera_info": Argument("camera/camera_info", "topic of the camera's calibration"),
         "odom": Argument("odom", "topic of the vehicle's odometry, of use but not needed"),
         "vehicle": Argument("cmd_vel_safe", "topic that the vehicle's own driver listens to"),
-        "stamped": Argument("true", "the vehicle hears TwistStamped; false: Twist", SWITCH),
+        "stamped": Argument(
+            "",
+            "the vehicle hears TwistStamped; false: Twist; empty: as params_file says",
+            ("", *SWITCH),
+        ),
         "camera": Argument("none", "driver of a camera to start, too", ("none", *DRIVERS)),
         "device": Argument("/dev/video0", "of that camera (usb_cam, v4l2_camera)"),
         "width": Argument("640", "of that camera's frames [pixels]"),

@@ -53,6 +53,8 @@ __all__ = [
     "require",
     "run_folder",
     "sim_time",
+    "world",
+    "world_arguments",
 ]
 
 SWITCH = ("true", "false")
@@ -81,14 +83,15 @@ class Argument:
 
 
 def common(parameters: str, simulated: bool = True) -> dict[str, Argument]:
-    """The arguments of every launch file; `parameters` is a file of the folder config."""
-    file = os.path.join(get_package_share_directory("liquid_control"), "config", parameters)
+    """The arguments of every launch file; `parameters` is a file of the folder config, or none."""
+    share = get_package_share_directory("liquid_control")
+    file = os.path.join(share, "config", parameters) if parameters else ""
     # Who has opened discovery for a whole shell has said so already.
     discovery = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") or "LOCALHOST"
     levels = ("debug", "info", "warn", "error", "fatal")
     clock = "the simulator's or the recording's clock instead of the machine's"
     return {
-        "params_file": Argument(file, "YAML file with the nodes' parameters"),
+        "params_file": Argument(file, "YAML file with the nodes' parameters; empty: none"),
         "namespace": Argument("", "of all nodes and their topics; car1 keeps two cars apart"),
         "use_sim_time": Argument(str(simulated).lower(), f"the nodes follow {clock}", SWITCH),
         "discovery": Argument(
@@ -106,11 +109,32 @@ def policy_arguments(model: str) -> dict[str, Argument]:
         "model": Argument(model, "name of a shipped model, or the folder of one"),
         "autostart": Argument(
             "true",
-            "the launch configures and activates the policy; false leaves it to a lifecycle "
-            "manager or `ros2 lifecycle set`",
-            SWITCH,
+            "the launch configures and activates the policy; false: a lifecycle manager or `ros2 "
+            "lifecycle set` does; node: it does so itself, the launch joins no graph (SROS2)",
+            (*SWITCH, "node"),
         ),
     }
+
+
+def world_arguments(world: str) -> dict[str, Argument]:
+    """The arguments of launch files with a simulator."""
+    return {
+        "world": Argument(world, "Gymnasium id of the world"),
+        "seed": Argument("7", "of the first episode, a whole number"),
+        "options": Argument("", "of the world, NAME=VALUE with spaces between (season=winter)"),
+        "mode": Argument(
+            "realtime",
+            "realtime, or lockstep: the world waits for each frame's command",
+            ("realtime", "lockstep"),
+        ),
+    }
+
+
+def world(value: Values) -> dict[str, object]:
+    """The simulator's parameters."""
+    options = {"options": chosen} if (chosen := value["options"].split()) else {}
+    settings = {name: value[name] for name in ("world", "mode")}
+    return {**settings, "seed": number(value, "seed"), **options}
 
 
 def recording_arguments(kind: str, record: bool = False) -> dict[str, Argument]:
@@ -176,7 +200,7 @@ def node(
         name=executable,
         namespace=value["namespace"],
         # rcl takes a parameter file without a single parameter for an error.
-        parameters=[value["params_file"], *filter(None, parameters)],
+        parameters=[*filter(None, (value["params_file"], *parameters))],
         remappings=[*remap, *_TRANSFORMS],
         # The enclave says which keys a node may use; without SROS2 it says nothing.
         ros_arguments=["--log-level", value["log_level"], "--enclave", enclave],
@@ -208,15 +232,18 @@ def number(value: Values, name: str, kind: type = int) -> int | float:
 def managed(
     value: Values, *parameters: Mapping[str, object], remap: Remaps = CAMERA
 ) -> list[Action]:
-    """The policy and, with `autostart`, the events that bring it up; what fails ends the launch."""
+    """The policy and, with `autostart`, the events that bring it up; what fails ends the launch.
+
+    A LifecycleNode makes the launch a ROS node itself, hence only where its events are wanted.
+    """
     policy = node(
         value,
         "policy",
         sim_time(value),
-        {"model": value["model"], "autostart": False},
+        {"model": value["model"], "autostart": value["autostart"] == "node"},
         *parameters,
         remap=remap,
-        kind=LifecycleNode,
+        kind=LifecycleNode if value["autostart"] == "true" else Node,
     )
     if value["autostart"] != "true":
         return [policy]
