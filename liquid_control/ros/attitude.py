@@ -31,7 +31,7 @@ def quaternion(roll: float, pitch: float, yaw: float) -> Quaternion:
 def heading(attitude: Quaternion) -> float:
     """Yaw [rad] in (-pi, pi], positive to the left; NaN where it is no attitude.
 
-    A quaternion of zeros, as an unset message has it, is none; others need not have length 1.
+    A quaternion of zeros is none; others need not have length 1.
     """
     x, y, z, w = attitude
     size = x * x + y * y + z * z + w * w
