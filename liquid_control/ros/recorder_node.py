@@ -46,6 +46,7 @@ TOPICS = [
     "simulator/road",
     "simulator/road/left",
     "simulator/road/right",
+    "simulator/target",
     "expert/command",
     "/diagnostics",
     "/clock",
