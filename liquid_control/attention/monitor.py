@@ -33,7 +33,7 @@ __all__ = ["FILE", "Attention", "AttentionMonitor", "Calibration", "Limits", "de
 FILE = "attention_monitor.json"
 FORMAT = "liquid_control attention monitor 1"
 # The map as it enters the description, and below which response a channel is silent.
-ROWS, COLUMNS = 5, 10
+ROWS, COLUMNS = 4, 8
 SILENT = 1e-3
 # Exponential means [s]: of the maps that the newest is compared with, and of the two figures.
 RECENT, SIMILARITY, DRIFT = 3.0, 0.3, 1.0
@@ -42,7 +42,7 @@ SETTLING = 1.0
 
 
 def describe(saliency: np.ndarray, activity: np.ndarray) -> np.ndarray:
-    """What the distribution of the training frames is of, float64 (channels + 50,).
+    """What the distribution of the training frames is of, float64 (channels + 32,).
 
     Args:
         saliency: floats in [0, 1], (rows, columns).
@@ -90,8 +90,9 @@ class Calibration:
     def fit(descriptions: np.ndarray, shrink: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
         """Mean and whitening of descriptions (frames, numbers).
 
-        The covariance is drawn towards a multiple of the identity by `shrink`, so that what hardly
-        varies in training does not decide alone (Ledoit and Wolf 2004).
+        The covariance is drawn towards a multiple of the identity by `shrink` (Ledoit and Wolf
+        2004), so that directions in which training hardly varies do not decide alone; by a multiple
+        of each variance instead, noise of variance 0.05 was noticed in 17 % of drives, not 100 %.
         """
         mean = descriptions.mean(0)
         covariance = np.cov(descriptions.T)
