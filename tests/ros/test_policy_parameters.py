@@ -252,3 +252,44 @@ def test_parameter_files_name_parameters_that_there_are_and_that_fit(name, given
             assert items[name].low <= value <= items[name].high, name
         assert not items[name].choices or value in items[name].choices, name
     assert unfit(DEFAULTS | given) == ""
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("roi_top:=0.9", "roi_bottom:=0.1"), "0 <= roi_top < roi_bottom, got 0.9 and 0.1"),
+        (("flip:=sideways",), "flip must be none or left_right or up_down or both"),
+        (("speed:=-1.0",), "Parameter speed of node /policy must be a float from 0.0 to 60.0"),
+    ],
+)
+def test_values_that_cannot_be_end_the_node_with_2_and_one_sentence(start, options, text):
+    child = start("policy", *(part for option in options for part in ("-p", option)))
+    assert child.process.wait(40) == 2
+    assert text in child.last_words()
+    assert "Traceback" not in child.log.read_text()
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_another_model_is_loaded_by_parameter_and_must_fit_the_others(
+    probe, start, model, driver_with_speed
+):
+    child = start(
+        *("policy", "-p", "autostart:=false", "-p", f"model:={driver_with_speed}"),
+        *("-p", "speed_from:=model"),
+    )
+    told = probe.listen(String, "policy/facts", LATCHED)
+    change(probe, Transition.TRANSITION_CONFIGURE)
+    change(probe, Transition.TRANSITION_CLEANUP)
+    assert asked(probe, model=str(model), wheelbase=0.3) == ""
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert not probe.call(ChangeState, "policy/change_state", request).success
+    assert "gives curvature and no speed" in child.log.read_text()
+    assert asked(probe, speed_from="auto") == ""
+    change(probe, Transition.TRANSITION_CONFIGURE)
+    assert "gives curvature and no speed" in asked(probe, speed_from="model")
+    change(probe, Transition.TRANSITION_ACTIVATE)
+    probe.wait(lambda: told and json.loads(told[-1].data)["model"] == str(model.resolve()))
+    assert json.loads(told[-1].data)["parameters"]["wheelbase"] == 0.3

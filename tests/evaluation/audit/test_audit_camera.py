@@ -87,6 +87,7 @@ def no_camera(facts: dict) -> None:
     facts["camera_info"] = None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [further_lens, other_row, straight, no_camera])
 def test_another_camera_setup_is_found(records, seen, tmp_path, change):
     bag = records.write(tmp_path / "bag", told_otherwise(seen, change, resealed=False))
@@ -94,7 +95,10 @@ def test_another_camera_setup_is_found(records, seen, tmp_path, change):
     assert "facts" in {each.check for each in first}
 
 
-@pytest.mark.parametrize("change", [further_lens, other_row, straight])
+@pytest.mark.parametrize(
+    "change",
+    [further_lens, *(pytest.param(each, marks=pytest.mark.slow) for each in (other_row, straight))],
+)
 def test_another_camera_setup_is_found_by_the_pixels_where_the_hashes_were_made_to_fit(
     records, seen, tmp_path, change
 ):
