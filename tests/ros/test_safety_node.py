@@ -15,6 +15,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from liquid_control.ros import conversion
+from liquid_control.ros.attitude import in_body, quaternion
 from liquid_control.ros.conversion import nanoseconds, twist, twist_stamped
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR
 
@@ -91,7 +93,9 @@ def test_a_simulated_clock_that_stands_still_does_not_freeze_the_time_out(probe,
     probe.wait(lambda: heard[-1].twist.linear.x == 0.0)
 
 
-@pytest.mark.parametrize("wrong", ["max_speed:=-1.0", "timeout:=0.0", "max_speed:=fast"])
+@pytest.mark.parametrize(
+    "wrong", ["max_speed:=-1.0", "timeout:=0.0", "max_speed:=fast", "vehicle:=boat"]
+)
 def test_a_parameter_that_makes_no_sense_ends_the_node_with_2(start, wrong):
     child = start("safety", "-p", wrong)
     assert child.process.wait(20) == 2
@@ -216,3 +220,92 @@ def test_odometry_that_makes_no_sense_moves_nothing(probe, safety):
 
     probe.wait(command)
     assert all(0.0 <= message.twist.linear.x <= 1.0 for message in heard)
+
+
+# Two vehicles' rules
+
+
+def flight(probe, heard, condition, velocity=(1.0, -0.5, 0.5), turn=0.3, tilt=0.0):
+    """Command a velocity at 50 Hz until a condition holds on what is told: (x, y, z), yaw rate."""
+    out = probe.out(TwistStamped, "cmd_vel", COMMAND)
+
+    def look() -> bool:
+        speed, left, up = velocity
+        now = probe.get_clock().now().nanoseconds
+        message = twist_stamped(speed, turn, now, left=left, up=up)
+        message.twist.angular.x = tilt
+        out.publish(message)
+        if not heard:
+            return False
+        told = heard[-1].twist
+        return condition((told.linear.x, told.linear.y, told.linear.z), told.angular.z)
+
+    probe.wait(look)
+
+
+@pytest.mark.slow
+def test_a_drone_flies_within_its_limits_and_stops_in_a_hover(probe, start, end):
+    limits = ("vehicle:=drone", "max_speed:=2.0", "max_climb_speed:=0.25")
+    child = start("safety", *(part for limit in limits for part in ("-p", limit)))
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    flight(
+        probe,
+        heard,
+        lambda told, turn: told == pytest.approx((1.0, -0.5, 0.25), abs=1e-3) and turn == 0.3,
+    )
+    flight(
+        probe,
+        heard,
+        lambda told, turn: told[:2] == pytest.approx((1.6, -1.2), abs=1e-3),
+        velocity=(4.0, -3.0, 0.0),
+    )
+    probe.wait(lambda: beats and beats[-1].header.frame_id == "policy")
+    assert beats[-1].name[1:] == ["speed", "yaw_rate", "acceleration", "vx", "vy", "vz"]
+    # Any number that is not finite, and a tilt that no command means, are silence.
+    flight(probe, heard, lambda told, turn: told == (0.0, 0.0, 0.0), velocity=(1.0, 0.0, math.nan))
+    flight(probe, heard, lambda told, turn: told != (0.0, 0.0, 0.0))
+    flight(probe, heard, lambda told, turn: told == (0.0, 0.0, 0.0), tilt=0.1)
+    flight(probe, heard, lambda told, turn: told != (0.0, 0.0, 0.0))
+    probe.wait(lambda: heard[-1].twist == TwistStamped().twist)
+    numbers = [getattr(m.twist.linear, axis) for m in heard for axis in "xyz"]
+    assert np.isfinite(numbers).all()
+    assert max(math.hypot(m.twist.linear.x, m.twist.linear.y) for m in heard) <= 2.0 + 1e-9
+    assert end(child, signal.SIGINT) == 0
+
+
+@pytest.mark.slow
+def test_a_drone_in_flight_is_taken_up_at_its_measured_level_velocity(probe, start):
+    start("safety", "-p", "vehicle:=drone")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    odometry = probe.out(Odometry, "odom", SENSOR)
+    turn = quaternion(0.0, 0.3, 1.0)
+    measured = in_body((2.0, 0.0, 0.0), turn)
+
+    def measure() -> None:
+        now = probe.get_clock().now().nanoseconds
+        odometry.publish(conversion.odometry((0, 0, 1), turn, measured, 0.0, now, "odom"))
+
+    def flies(told, turn_rate) -> bool:
+        measure()
+        return told != (0.0, 0.0, 0.0)
+
+    # While nobody flies it says at 50 Hz that it hovers; by then it has the odometry.
+    probe.wait(lambda: measure() or len(heard) > 25)
+    heard.clear()
+    flight(probe, heard, flies, velocity=(2.0, 0.0, 0.0), turn=0.0)
+    told = next(m.twist.linear for m in heard if m.twist != TwistStamped().twist)
+    assert (told.x, told.y, told.z) == pytest.approx((2.0, 0.0, 0.0), abs=1e-9)
+
+
+def test_a_car_is_not_flown(probe, safety):
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    health = probe.listen(DiagnosticArray, "/diagnostics")
+    drive_until(probe, lambda: moving(heard))
+
+    def refused(told, turn) -> bool:
+        counts = {i.key: i.value for report in health for i in report.status[0].values}
+        return told[0] == 0.0 and int(counts.get("for another vehicle", 0)) > 0
+
+    flight(probe, heard, refused, velocity=(3.0, 0.0, 0.1))
+    assert all(m.twist.linear.y == m.twist.linear.z == 0.0 for m in heard)
