@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,20 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
+from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from liquid_control.policy import Policy
+from liquid_control.attention.monitor import Calibration, Limits, describe
+from liquid_control.data import messages
+from liquid_control.data.messages import stamp_of
+from liquid_control.evaluation.audit import audit_bag
+from liquid_control.policy import Driver, Policy
+from liquid_control.policy.fingerprint import weights_hash
 from liquid_control.ros import processes
 
 from .damaged_policy import NEURON, SYNAPSE
+from .test_audit_run import drive, rewrite
 
 pytestmark = pytest.mark.ros
 
@@ -121,3 +129,72 @@ def test_a_damaged_weight_stops_the_vehicle_again_until_it_is_mended(probe, dama
     road.damage("mend")
     road.reset()
     road.drives()
+
+
+@pytest.fixture
+def wary(tmp_path, model) -> Path:
+    """The model, with a calibration for which nothing is ordinary."""
+    folder = tmp_path / "wary"
+    shutil.copytree(model, folder)
+    policy = Policy.load(folder)
+    driver = Driver(policy)
+    driver.step(FRAME, 1 / 30)
+    numbers = len(describe(driver.attention(), driver.activity()))
+    limits = Limits(drift=1e-3, drift_clear=5e-4, similarity=-1.0, similarity_clear=-1.0)
+    mean, whitening = np.zeros(numbers), np.eye(numbers)
+    Calibration(weights_hash(policy.head), mean, whitening, limits).save(folder)
+    return folder
+
+
+def test_an_unknown_view_slows_the_vehicle_down_and_says_by_how_much(probe, start, wary):
+    road = Road(probe)
+    told = probe.listen(JointState, "policy/watch")
+    arguments = ("speed:=4.0", "attention_monitor:=slow", "attention_slow:=0.25")
+    parameters = (f"model:={wary}", "attention_monitor_every:=2", *arguments)
+    child = start("policy", *(part for each in parameters for part in ("-p", each)))
+    road.drives()
+    road.until(lambda: road.commands and road.commands[-1].twist.linear.x == 1.0)
+    road.said.clear()
+    road.until(lambda: road.status()[0] == DiagnosticStatus.WARN)
+    assert "unlike what the model was trained on" in road.status()[1]
+    figures = road.status()[2]
+    assert {"attention_similarity", "attention_drift"} <= figures.keys()
+    assert float(figures["speed_share"]) == 0.25
+    assert float(figures["attention_drift"]) > 1e-3
+    # Every slower command has its share on `~/watch`, with the stamp of its frame.
+    road.commands.clear()
+    road.until(lambda: len(road.commands) > 5)
+    wanted = {stamp_of(each) for each in road.commands[:5]}
+    road.until(lambda: wanted <= {stamp_of(each) for each in told})
+    for each in told:
+        if stamp_of(each) in wanted:
+            assert dict(zip(each.name, each.position, strict=True))["speed_share"] == 0.25
+    assert child.code is None, child.last_words()
+
+
+@pytest.mark.slow
+def test_a_slowed_drive_passes_the_audit_until_a_share_is_changed(wary, tmp_path):
+    parameters = tmp_path / "slow.yaml"
+    parameters.write_text(
+        "/**:\n  ros__parameters:\n    attention_monitor: slow\n    attention_slow: 0.25\n"
+    )
+    lockstep = ("--seconds", "4", "--mode", "lockstep", "--params", str(parameters))
+    bag = drive(wary, tmp_path / "runs", *lockstep) / "bag"
+    result = audit_bag(bag)
+    assert result.ok, result.sentence
+    shares = list(result.record.speed_shares.values())
+    assert set(shares) == {1.0, 0.25}
+    assert result.findings.compared["published"] > 0.8 * len(result.record.decisions)
+
+    def change(topic: str, number: int, cdr: bytes) -> bytes:
+        if topic != "/policy/watch" or number != len(shares) - 20:
+            return cdr
+        message = messages.deserialize("sensor_msgs/msg/JointState", cdr)
+        message.position = message.position.copy()
+        message.position[3] = 1.0
+        return bytes(messages.serialize(message))
+
+    changed = audit_bag(rewrite(bag, tmp_path / "changed", change))
+    assert not changed.ok
+    assert {each.check for each in changed.findings.differences} == {"published"}
+    assert len(changed.findings.differences) == 1
