@@ -1,7 +1,7 @@
 """What a saliency map costs: VisualBackProp beside half a forward pass and captum's methods.
 
     python benchmarks/attention_cost.py             one thread, prints a table
-    python benchmarks/attention_cost.py --write     also results/attention_cost.json
+    python benchmarks/attention_cost.py --write     also results/attention_cost.json and page
 
 All explain the same decision of the same policy on one frame. They take turns, so that a change of
 the machine's speed meets all; the figure to quote is the ratio to the forward pass of the same turn
@@ -29,6 +29,7 @@ import numpy as np
 import torch
 import tyro
 from captum.attr import GuidedGradCam, IntegratedGradients
+from page import put
 from torch import Tensor, nn
 
 from liquid_control import models
@@ -118,7 +119,7 @@ def main(model: str = "driving_ncp", turns: int = 15, write: bool = False) -> No
     Args:
         model: name or folder of a policy with the vision head.
         turns: of each method.
-        write: also write benchmarks/results/attention_cost.json.
+        write: also write benchmarks/results/attention_cost.json and the table of docs/latency.md.
     """
     torch.set_num_threads(1)
     policy = Policy.load(models.find(model))
@@ -131,14 +132,15 @@ def main(model: str = "driving_ncp", turns: int = 15, write: bool = False) -> No
             took = turn(call, 0.1)
             if number:  # The first turn warms up.
                 times[name].append(took)
-    print(f"{'':30} {'ms':>8}  forward passes (range)")
+    lines = ["| | forward passes (range over turns) | processor time [ms] |", "|---|---|---|"]
     ratios = {}
     for name, took in times.items():
         shares = [one / whole for one, whole in zip(took, times[FORWARD], strict=True)]
         ratios[name] = [statistics.median(shares), min(shares), max(shares)]
         middle, low, high = ratios[name]
         spent = statistics.median(took) * 1e3
-        print(f"{name:30} {spent:8.3f}  {middle:.3f} ({low:.3f} to {high:.3f})")
+        lines.append(f"| {name} | {middle:.2f} ({low:.2f} to {high:.2f}) | {spent:.2f} |")
+    print("\n".join(lines))
     reached = ratios[OURS][0] <= AIM
     print(f"Aim, at most {AIM} of a forward pass: {'reached' if reached else 'missed'}")
     if write:
@@ -151,6 +153,7 @@ def main(model: str = "driving_ncp", turns: int = 15, write: bool = False) -> No
         }
         path = Path(__file__).resolve().parent / "results" / "attention_cost.json"
         path.write_text(json.dumps(results, indent=1) + "\n")
+        put("latency.md", "benchmarks/attention_cost.py", "\n".join(lines))
 
 
 if __name__ == "__main__":

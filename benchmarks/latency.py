@@ -1,7 +1,7 @@
 """From a camera's frame to the command, over DDS between processes: policy node, head, bare echo.
 
     python benchmarks/latency.py                  4 minutes; prints the table
-    python benchmarks/latency.py --write          also results/latency.json and docs/latency.png
+    python benchmarks/latency.py --write          also results/latency.json and docs/latency.*
 
 A camera in this process publishes 640 x 480 rgb8 frames and hears the commands that answer them.
 Three nodes take turns in being sent frames, so that a change of the machine's speed meets all:
@@ -36,13 +36,14 @@ import psutil
 import rclpy
 import tyro
 from geometry_msgs.msg import TwistStamped
+from page import put
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 
 from liquid_control.data.messages import read_named_vector
-from liquid_control.ros import conversion, processes
+from liquid_control.ros import conversion, processes, transport
 from liquid_control.ros.runtime import COMMAND, SENSOR
 
 HERE = Path(__file__).resolve().parent
@@ -141,6 +142,7 @@ class Camera(Node):
 @contextmanager
 def contenders(model: str, folder: Path) -> Iterator[list[Contender]]:
     """The nodes' processes, for as long as they are needed."""
+    transport.choose()
     environment = {
         **processes.environment(folder),
         "PYTHONPATH": f"{HERE}:{HERE.parent}:{os.environ.get('PYTHONPATH', '')}",
@@ -293,7 +295,7 @@ def main(
         rates: of the camera [Hz].
         seconds: of one turn [s].
         rounds: how often each node has its turn at each rate.
-        write: also write benchmarks/results/latency.json and docs/latency.png.
+        write: also write benchmarks/results/latency.json, docs/latency.png and the page's table.
     """
     with tempfile.TemporaryDirectory() as name, contenders(model, Path(name)) as measured:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -315,8 +317,8 @@ def main(
         camera.destroy_node()
         rclpy.try_shutdown()
     rows = [row for contender in measured for row in rows_of(contender)]
-    print(table(rows))
-    print("\n".join(aims(rows)))
+    text = table(rows) + "\n\n" + "\n".join(f"- {said}" for said in aims(rows))
+    print(text)
     if write:
         results = {
             "command": "python benchmarks/latency.py --write",
@@ -329,6 +331,7 @@ def main(
         }
         (HERE / "results" / "latency.json").write_text(json.dumps(results, indent=1) + "\n")
         draw(measured, HERE.parent / "docs" / "latency.png")
+        put("latency.md", "benchmarks/latency.py", text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """An hour of simulated driving through the real nodes: does anything leak, hang or die?
 
     python benchmarks/soak.py                     an hour of Driving-v1, in lockstep
-    python benchmarks/soak.py --write             also results/soak.json and docs/soak.png
+    python benchmarks/soak.py --write             also results/soak.json, docs/soak.png and table
 
 Simulator, policy, safety node and recorder run as in `liquid-control drive --mode lockstep`; this
 process listens to the decisions and to the attention map of every frame, and looks at the nodes'
@@ -28,6 +28,7 @@ import numpy as np
 import psutil
 import rclpy
 import tyro
+from page import put
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -220,6 +221,16 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def sentence(outcome: dict) -> str:
+    """What became of the drive, in words."""
+    return (
+        f"{outcome['simulated_s']:.0f} s simulated in {outcome['clock_s']:.0f} s on the clock: "
+        f"{outcome['decisions']} decisions, {outcome['attention_maps']} attention maps, "
+        f"{outcome['roads']} roads, left {outcome['crashes']} times; "
+        f"{'; '.join(outcome['trouble']) or 'no process lost'}."
+    )
+
+
 def draw(samples: dict[str, list], path: Path) -> None:
     import matplotlib
 
@@ -256,7 +267,7 @@ def main(
         seed: of the first road; after its end or a crash the next one's follows.
         seconds: simulated time [s].
         every: time between two looks at the processes, on the clock [s].
-        write: also write benchmarks/results/soak.json and docs/soak.png.
+        write: also write benchmarks/results/soak.json, docs/soak.png and the table of its page.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
@@ -273,8 +284,8 @@ def main(
         "crashes": int(listener.state["crashes"]),
         "trouble": trouble,
     }
-    print(table(rows))
-    print(outcome)
+    text = table(rows) + "\n\n" + sentence(outcome)
+    print(text)
     if write:
         results = {
             "command": "python benchmarks/soak.py --write",
@@ -287,6 +298,7 @@ def main(
         }
         (HERE / "results" / "soak.json").write_text(json.dumps(results, indent=1) + "\n")
         draw(samples, HERE.parent / "docs" / "soak.png")
+        put("latency.md", "benchmarks/soak.py", text)
     raise SystemExit(1 if trouble or not all(row["flat"] for row in rows) else 0)
 
 
