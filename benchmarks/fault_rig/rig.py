@@ -203,17 +203,23 @@ class Rig:
         self.node.destroy_client(client)
         return answer.result()
 
-    def steady(self) -> None:
-        """Wait until the vehicle has been told its cruising speed for a while."""
+    def steady(self, *speeds: float) -> float:
+        """Wait until the vehicle has been told one of `speeds` for a while, and tell which [m/s].
+
+        By default its cruising speed. Two messages will do: a busy machine's camera is slow.
+        """
+        speeds = speeds or (CRUISE,)
         begin = time.time_ns()
 
         def is_steady() -> bool:
             since = max(begin, time.time_ns() - round(STEADY * 1e9))
             lately = [told for told in self.told if told.at > since]
-            enough = time.time_ns() - begin > STEADY * 1e9 and len(lately) > 5
-            return enough and all(told.speed == CRUISE for told in lately)
+            enough = time.time_ns() - begin > STEADY * 1e9 and len(lately) >= 2
+            same = {told.speed for told in lately}
+            return enough and len(same) == 1 and same <= set(speeds)
 
         self.wait(is_steady, "the vehicle drives evenly")
+        return self.told[-1].speed
 
     def inflict(self, fault: str) -> int:
         """Have the source misbehave, or behave again with ""; when it began to [ns]."""
