@@ -136,7 +136,9 @@ def _flood(target: str) -> Callable[[Rig], dict]:
     def strike_it(rig: Rig) -> dict:
         outcome = flooded(rig, target)
         what = "drove on" if outcome.moving else "was stopped"
-        told = f"{what}; memory {outcome.growth:+.0f} MB; stop by emergency_stop"
+        told = f"vehicle {what}; memory {outcome.growth:+.0f} MB; stopped by emergency_stop"
+        if outcome.sent:
+            told = f"{outcome.sent}; {told}"
         return _row(outcome.to_stop, None, told)
 
     return strike_it
@@ -175,6 +177,8 @@ def table(results: dict) -> str:
         noticed = good[-1]["noticed"].replace("|", "/") if good else "nobody"
         ran = str(len(good)) + (f" of {len(outcomes)}" if len(good) < len(outcomes) else "")
         lines.append(f"| {title} | {stop} | {stand} | {noticed} | {ran} |")
+    loads = [outcome["load"] for runs in results["faults"].values() for outcome in runs]
+    lines += ["", f"On {os.cpu_count()} cores, at a load average of {min(loads)} to {max(loads)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -38,7 +38,9 @@ class Flood(Node):
         self._sent, self._began = 0, time.monotonic()
         self._send = self._sender(target)
         every(self, _PERIOD, self._tick)
-        every(self, 1.0, lambda: self.get_logger().info(f"{self._sent} sent"))
+        every(
+            self, 1.0, lambda: self.get_logger().info(f"{self._sent} sent in {self._age():.1f} s")
+        )
 
     def _sender(self, target: str) -> Callable[[int], None]:
         if target == "parameters":
@@ -75,8 +77,11 @@ class Flood(Node):
 
         return lambda now: out.publish(message(now))
 
+    def _age(self) -> float:
+        return time.monotonic() - self._began
+
     def _tick(self) -> None:
-        due = (time.monotonic() - self._began) * self._rate
+        due = self._age() * self._rate
         while self._sent < due:
             self._send(time.time_ns())
             self._sent += 1

@@ -57,7 +57,7 @@ def flooded(rig: Rig, target: str) -> Flooded:
         rig.inflict("flood")
     else:
         rig.start("flood", "-p", f"target:={target}", module="fault_rig.flood")
-        rig.wait(lambda: " sent" in rig.children["flood"].last_words(), "the flood runs")
+        rig.wait(lambda: " sent in" in rig.children["flood"].last_words(), "the flood runs")
     rig.spin(SECONDS)
     growth = _memory(rig) - before
     moving = rig.told[-1].speed == CRUISE
