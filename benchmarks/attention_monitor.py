@@ -183,6 +183,7 @@ def measure(
     seconds: float = 10.0,
     every: int = EVERY,
     others: tuple[str, ...] = (),
+    rest: str = "",
 ) -> None:
     """False alarms in drives that had no part in the calibration, and what is noticed in others.
 
@@ -195,6 +196,7 @@ def measure(
         seconds: before and after a disturbance begins [s].
         every: frames from one that is looked at to the next.
         others: NAME=FOLDER of bags of other worlds, seen as the policy would.
+        rest: folder that `calibrate` took its bags from; the others in it count as normal, too.
     """
     torch.set_num_threads(1)
     folder = models.find(model)
@@ -204,20 +206,21 @@ def measure(
         raise InputError(f"{folder} has no calibration; run calibrate first.")
     found = [bag for root in bags for bag in find_bags(root)]
     results = {"model": folder.name, "bags": len(found), "normal": {}, "disturbed": {}}
-    count, total, scores, clean = 0, 0.0, [], []
+    clean = []
     for frames, elapsed in drives(policy, found, every):
-        maps = attention(policy, frames, elapsed)
-        followed = maps.follow(calibration)
-        count, total = count + alarms(followed), total + len(frames) * elapsed
-        scores.append(followed)
-        clean.append((frames, elapsed, maps))
-    share = float(np.mean(np.concatenate(scores)[:, 2]))
-    results["normal"] = {
-        "seconds": total,
-        "alarms": count,
-        "alarms_in_10_min": rate_interval(count, total),
-        "share_of_time": share,
-    }
+        clean.append((frames, elapsed, attention(policy, frames, elapsed)))
+    scores = [maps.follow(calibration) for _, _, maps in clean]
+    steps = [elapsed for _, elapsed, _ in clean]
+    results["normal"]["drives"] = _normal(scores, steps)
+    if rest:
+        bags = find_bags(rest)
+        used = set(_spread(bags, calibration.facts["bags"]))
+        left = [bag for bag in bags if bag not in used]
+        steps = [each for _, each in drives(policy, left[:1], every)] * len(left)
+        more = [
+            attention(policy, *drive).follow(calibration) for drive in drives(policy, left, every)
+        ]
+        results["normal"]["rest"] = _normal(more, steps)
     print(results["normal"])
     span = int(seconds / clean[0][1])
     chosen = [clean[i] for i in np.linspace(0, len(clean) - 1, min(most, len(clean))).astype(int)]
@@ -231,7 +234,7 @@ def measure(
     for text in others:
         name, _, path = text.partition("=")
         kinds[name] = list(_other_world(policy, path, every, span, len(chosen)))
-    normal = np.concatenate([each[int(1 / EVERY * 30) :] for each in scores])
+    normal = np.concatenate([each[10:] for each in scores])
     for name, spans in tqdm(kinds.items(), unit="disturbance"):
         runs = []
         for (_, elapsed, maps), at, frames in zip(chosen, middle, spans, strict=False):
@@ -255,6 +258,19 @@ def measure(
     path = RESULTS / f"attention_monitor_{folder.name}.json"
     replace_file(path, json.dumps(results, indent=1) + "\n")
     print(path)
+
+
+def _normal(followed: list[np.ndarray], steps: list[float]) -> dict:
+    """False alarms."""
+    seconds = sum(len(each) * step for each, step in zip(followed, steps, strict=True))
+    count = sum(map(alarms, followed))
+    return {
+        "drives": len(followed),
+        "seconds": seconds,
+        "alarms": count,
+        "alarms_in_10_min": rate_interval(count, seconds),
+        "share_of_time": float(np.concatenate(followed)[:, 2].mean()),
+    }
 
 
 def _noticed(runs: list[tuple[np.ndarray, int, float]], normal: np.ndarray) -> dict:
