@@ -97,17 +97,21 @@ class Camera:
         self.stamp += round(step_ms * MS)
         count, sent = len(self.decisions), 0.0
 
+        def answers() -> list:
+            """Not one on a frame before that was sent twice."""
+            new = self.decisions[count:]
+            return [x for x in new if conversion.nanoseconds(x.header.stamp) == self.stamp]
+
         def answered() -> bool:
             nonlocal sent
             # A best-effort frame may get lost; one that is repeated has elapsed time 0.
             if time.monotonic() - sent > 1.0:
                 self.probe.send_frame(frame, self.stamp)
                 sent = time.monotonic()
-            return len(self.decisions) > count
+            return bool(answers())
 
         self.probe.wait(answered, 40.0)
-        assert conversion.nanoseconds(self.decisions[-1].header.stamp) == self.stamp
-        return read_named_vector(self.decisions[-1])
+        return read_named_vector(answers()[0])
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
@@ -32,8 +34,10 @@ def policy(start_shared, model):
 
 @pytest.fixture
 def camera(camera_of, probe, policy) -> Iterator:
-    """Every test's stamps begin anew, which the policy takes for a clock set back."""
-    yield camera_of(probe)
+    """Every test's stamps begin anew, and its frames may have another size."""
+    made = camera_of(probe)
+    assert probe.call(Trigger, "policy/reset", Trigger.Request()).success
+    yield made
     assert policy.code is None, policy.last_words()
 
 
@@ -115,6 +119,25 @@ def test_a_wrong_encoding_is_said_once_stops_the_vehicle_and_is_survived(camera)
     probe.wait(lambda: commands and commands[-1].twist.linear.x == 0.0)
     camera.show()
     probe.wait(lambda: commands[-1].twist.linear.x == 4.0)
+
+
+def test_a_speed_takes_effect_at_once_and_the_view_stays_while_driving(camera):
+    """The rest of the parameters: `test_policy_parameters.py`."""
+    probe = camera.probe
+    commands = probe.listen(TwistStamped, "cmd_vel")
+    kind, service = SetParametersAtomically, "policy/set_parameters_atomically"
+
+    def asked(**values: object) -> str:
+        news = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        return probe.call(kind, service, kind.Request(parameters=news)).result.reason
+
+    for speed in (2.5, 4.0):
+        assert asked(speed=speed) == ""
+        camera.show()
+        probe.wait(lambda: commands and stamp_of(commands[-1]) == camera.stamp)
+        assert commands[-1].twist.linear.x == speed
+    assert "roi_top changes only while the node is not active" in asked(roi_top=0.2)
+    assert "gives curvature and no speed" in asked(speed_from="model")
 
 
 def test_disabling_stops_the_vehicle_and_enabling_goes_on_afresh(camera):

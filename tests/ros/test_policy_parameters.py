@@ -62,6 +62,7 @@ def change(probe, transition: int) -> None:
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_what_may_change_while_driving_takes_effect_with_the_next_frame(camera):
     probe = camera.probe
     commands = probe.listen(TwistStamped, "cmd_vel")
@@ -94,6 +95,7 @@ def test_what_may_change_while_driving_takes_effect_with_the_next_frame(camera):
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_diagnostics_say_why_frames_are_left_out_and_how_long_the_others_took(camera):
     probe = camera.probe
     reports = probe.listen(DiagnosticArray, "/diagnostics")
@@ -129,6 +131,7 @@ def test_diagnostics_say_why_frames_are_left_out_and_how_long_the_others_took(ca
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_what_may_not_change_is_refused_with_a_reason_and_nothing_changes(camera):
     probe = camera.probe
     camera.show()
@@ -151,6 +154,7 @@ def test_what_may_not_change_is_refused_with_a_reason_and_nothing_changes(camera
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_while_the_node_is_inactive_its_camera_may_change(camera):
     probe = camera.probe
     camera.show()
@@ -169,6 +173,7 @@ def test_while_the_node_is_inactive_its_camera_may_change(camera):
 
 
 @pytest.mark.ros
+@pytest.mark.slow
 def test_every_parameter_describes_itself(probe, policy):
     request = DescribeParameters.Request(names=[item.name for item in ITEMS])
     found = probe.call(DescribeParameters, "policy/describe_parameters", request).descriptors
