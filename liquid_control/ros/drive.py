@@ -25,7 +25,7 @@ Options = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 def drive(
     model: str = "driving_ncp",
-    world: str = "liquid_control/Driving-v0",
+    world: str = "liquid_control/Driving-v1",
     seed: int = 7,
     seconds: float = 60.0,
     mode: Mode = "realtime",

@@ -53,7 +53,7 @@ class SimulatorNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("simulator")
-        name = declare(self, "world", "liquid_control/Driving-v0", "Gymnasium id of the world")
+        name = declare(self, "world", "liquid_control/Driving-v1", "Gymnasium id of the world")
         options = declare(self, "options", [""], "of the world, each NAME=VALUE")
         self._seed = declare(self, "seed", 7, "of the first episode", 0, 2**31 - 1)
         mode = declare(self, "mode", "realtime", "realtime or lockstep")

@@ -67,7 +67,9 @@ def process_of(node: str, survivors) -> int:
 def test_a_drive_records_every_decision_and_leaves_nothing_behind(
     driver_with_speed, tmp_path, survivors
 ):
-    drive = begin(driver_with_speed, tmp_path, "--seconds", "2", "--mode", "lockstep")
+    # A plain road, wide enough that an untrained policy stays on it for 2 s.
+    plain = ("--world", "liquid_control/Driving-v0", "--mode", "lockstep")
+    drive = begin(driver_with_speed, tmp_path, "--seconds", "2", *plain)
     said, _ = drive.communicate(timeout=110)
     assert drive.returncode == 0, said
     assert survivors() == []

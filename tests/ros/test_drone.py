@@ -97,6 +97,7 @@ def test_a_flight_into_the_ground_is_counted_and_the_next_flight_begins(probe, s
     assert after["waiting"] == 1.0
 
 
+@pytest.mark.timeout(300)
 def test_a_policy_flies_to_its_target_through_all_the_nodes(tmp_path, survivors):
     command = ["drone", "--seconds", "8", "--mode", "lockstep", "--option", "season=spring"]
     done = subprocess.run(

@@ -48,7 +48,8 @@ class Pilot:
 
 def drive(probe, start, steps: int, speed=8.0, curvature=0.0, mode="lockstep", seed=3) -> Pilot:
     pilot = Pilot(probe, speed, curvature)
-    child = start("simulator", "-p", f"mode:={mode}", "-p", f"seed:={seed}")
+    parameters = [f"mode:={mode}", f"seed:={seed}", "world:=liquid_control/Driving-v0"]
+    child = start("simulator", *(part for each in parameters for part in ("-p", each)))
     probe.wait(lambda: len(pilot.driven()) >= steps or child.code is not None, 40.0)
     assert child.code is None, child.last_words()
     pilot.child = child
