@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -98,6 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output (`| head`) has gone; without this Python complains at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        what = error.filename or "what it writes"
+        print(f"liquid-control: no room on the disk for {what}; make room.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -102,6 +102,20 @@ def test_an_error_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -
         cli.main(["doctor"])
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> int:
+        return Path("/dev/full").write_text("too much")
+
+    monkeypatch.setattr("liquid_control.doctor.doctor", fail)
+    assert cli.main(["doctor"]) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "no room on the disk" in said[0]
+
+
 @pytest.mark.parametrize(
     "command", [("evaluate", "--model"), ("drive", "--model"), ("replay", "no-bag", "--model")]
 )
