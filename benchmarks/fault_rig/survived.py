@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from lifecycle_msgs.msg import State, Transition
@@ -236,11 +237,12 @@ def safety_killed(rig: Rig) -> tuple[float, float, str]:
     braking = first(lambda speed: speed < before - 0.1)
     standing = first(lambda speed: speed < 0.05)
     said = rig.reports("simulator", "brakes by itself", began)
-    count, again = len(rig.told), time.time_ns()
+    stood = len(speeds)
     rig.start("safety", *clock)
     rig.wait(lambda: speeds[-1][1] > 3.0, "it drives again")
-    told = [each for each in rig.told[count:] if each.at > again and each.speed > 0.0]
-    assert told[0].speed < 0.5, f"the new safety node begins with a leap: {told[0]}"
+    # 0.1 m/s a frame is what the limits allow; a busy machine misses some frames.
+    leap = max(after[1] - before[1] for before, after in pairwise(speeds[stood:]))
+    assert leap < 1.0, f"the new safety node begins with a leap of {leap:.1f} m/s"
     return (braking - began) * 1e-9, (standing - began) * 1e-9, said
 
 
