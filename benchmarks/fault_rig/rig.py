@@ -188,12 +188,6 @@ class Rig:
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.02)
 
-    def listen(self, kind: type, topic: str) -> list:
-        """A list that grows with every message."""
-        heard: list = []
-        self.node.create_subscription(kind, topic, heard.append, 50)
-        return heard
-
     def call(self, kind: type, service: str, request: object) -> object:
         """The answer of a service."""
         client = self.node.create_client(kind, service)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -206,7 +206,8 @@ def safety_killed(rig: Rig) -> tuple[float, float, str]:
         rig: nothing runs on it; its model drives liquid_control/Driving-v0.
 
     Returns:
-        From the fault to the first slower odometry [s], to standing [s], and who said what.
+        From the fault to the first frame in which the vehicle brakes [s], to standing [s], and who
+        said what.
     """
     rig.start("simulator", "-p", "world:=liquid_control/Driving-v0")
     clock = ("-p", "use_sim_time:=true")
@@ -219,23 +220,27 @@ def safety_killed(rig: Rig) -> tuple[float, float, str]:
         speeds.append((info["received_timestamp"], message.twist.twist.linear.x))
 
     rig.node.create_subscription(Odometry, "odom", on_odometry, 100)
-    state = rig.listen(JointState, "simulator/state")
+    state: list[tuple[int, dict[str, float]]] = []
+
+    def on_state(message: JointState, info: dict[str, int]) -> None:
+        state.append((info["received_timestamp"], read_named_vector(message)))
+
+    rig.node.create_subscription(JointState, "simulator/state", on_state, 100)
 
     def drives() -> bool:
         """For 2 s of simulated time no longer waiting for a first command."""
-        lately = [read_named_vector(message)["waiting"] for message in state[-60:]]
+        lately = [values["waiting"] for _, values in state[-60:]]
         return len(lately) == 60 and not any(lately)
 
     rig.wait(drives, "the simulated vehicle drives")
-    before = speeds[-1][1]
     began = rig.kill("safety")
 
-    def first(condition: Callable[[float], bool]) -> int | None:
-        return next((at for at, speed in speeds if at > began and condition(speed)), None)
+    def stands() -> int | None:
+        return next((at for at, speed in speeds if at > began and speed < 0.05), None)
 
-    rig.wait(lambda: first(lambda speed: speed < 0.05), "the simulated vehicle stands")
-    braking = first(lambda speed: speed < before - 0.1)
-    standing = first(lambda speed: speed < 0.05)
+    rig.wait(stands, "the simulated vehicle stands")
+    standing = stands()
+    braking = next(at for at, asked in state if at > began and asked["asked_speed"] == 0.0)
     said = rig.reports("simulator", "brakes by itself", began)
     stood = len(speeds)
     rig.start("safety", *clock)

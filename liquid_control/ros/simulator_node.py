@@ -61,7 +61,7 @@ class SimulatorNode(Node):
             self, "lockstep_timeout", 1.0, "longest wait for a frame's command [s]", 0.05, 60.0
         )
         self._timeout = declare(
-            self, "command_timeout", 0.3, "silence after which the vehicle brakes [s]", 0.05, 60.0
+            self, "command_timeout", 0.25, "silence after which the vehicle brakes [s]", 0.05, 60.0
         )
         if mode not in ("realtime", "lockstep"):
             raise InputError(f"Parameter mode must be realtime or lockstep, got {mode!r}.")
