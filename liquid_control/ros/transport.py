@@ -8,9 +8,8 @@ from liquid_control import models
 
 __all__ = ["choose", "variables"]
 
-# Fast DDS 3 (Kilted) reads the first, 2.14 (Jazzy) the second.
+# Fast DDS 3 (Kilted) reads the first and warns of the second, the only one that 2.14 (Jazzy) reads.
 _PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 # Other ways to choose transports, which a profile would overrule.
 _CHOSEN = ("FASTDDS_BUILTIN_TRANSPORTS",)
 
@@ -23,7 +22,8 @@ def variables() -> dict[str, str]:
     """
     if any(os.environ.get(name) for name in (*_PROFILES, *_CHOSEN)):
         return {}
-    return dict.fromkeys(_PROFILES, str(models.share() / "config" / "fastdds.xml"))
+    name = _PROFILES[os.environ.get("ROS_DISTRO") == "jazzy"]
+    return {name: str(models.share() / "config" / "fastdds.xml")}
 
 
 def choose() -> None:

@@ -17,7 +17,8 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The transport of this process is the nodes'; listed before `probe`, which starts rclpy."""
     for name in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"):
         monkeypatch.delenv(name, raising=False)
-    transport.choose()
+    for name, value in transport.variables().items():
+        monkeypatch.setenv(name, value)
 
 
 def test_frames_of_640_x_480_arrive(chosen, probe, start, model, camera_of):
@@ -34,8 +35,18 @@ def test_frames_of_640_x_480_arrive(chosen, probe, start, model, camera_of):
 @pytest.mark.parametrize("name", [*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"])
 def test_what_the_user_has_chosen_stays(monkeypatch: pytest.MonkeyPatch, chosen, name: str):
     for profile in PROFILES:
-        monkeypatch.delenv(profile)
+        monkeypatch.delenv(profile, raising=False)
     monkeypatch.setenv(name, "mine")
     before = dict(os.environ)
     transport.choose()
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(("distribution", "name"), zip(("kilted", "jazzy"), PROFILES, strict=True))
+def test_the_variable_is_the_one_that_the_distribution_reads(monkeypatch, distribution, name):
+    for each in (*PROFILES, "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv("ROS_DISTRO", distribution)
+    (chosen,) = transport.variables().items()
+    assert chosen[0] == name
+    assert os.path.isfile(chosen[1])
