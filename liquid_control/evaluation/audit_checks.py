@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from liquid_control.command import curvature_from_wheel_angle, yaw_rate
 from liquid_control.data.updates import SHIPPED
 from liquid_control.evaluation.audit_explain import explain
+from liquid_control.evaluation.audit_motion import motion_asked
 from liquid_control.evaluation.audit_recompute import Recomputed
 from liquid_control.evaluation.audit_record import Record, Recorded
 from liquid_control.policy import Policy
@@ -306,7 +306,7 @@ class _Checker:
             return
         # A frame that was sent twice was decided on twice.
         motions = [
-            _motion(self.policy.spec.names, each.command, parameters, share)
+            motion_asked(self.policy.spec.names, each.command, parameters, share)
             for each in self.at[self.decision.stamp]
         ]
         if None in motions:
@@ -368,33 +368,6 @@ class _Checker:
         self.found.differences.append(
             Difference(self.place, self.decision.number, seconds, name, text, size)
         )
-
-
-def _motion(
-    outputs: Sequence[str], command: np.ndarray, parameters: Mapping[str, Any], share: float
-) -> tuple[float, float, float, float] | None:
-    """Velocity forward, left, up [m/s] and yaw rate [rad/s] that a command asks of a vehicle.
-
-    `share` of the speed is driven, along the same path.
-
-    None for robots of another kind.
-    """
-    values = {**parameters, **dict(zip(outputs, map(float, command), strict=True))}
-    if {"vx", "yaw_rate"} <= set(outputs):
-        return (
-            *(values[name] * share if name in outputs else 0.0 for name in ("vx", "vy", "vz")),
-            values["yaw_rate"] * share,
-        )
-    try:
-        if "curvature" in outputs:
-            curvature = values["curvature"]
-        else:
-            angle = values["steering"] * values["max_wheel_angle"]
-            curvature = curvature_from_wheel_angle(angle, values["wheelbase"])
-        speed = values["speed"] * share
-        return speed, 0.0, 0.0, yaw_rate(curvature, speed)
-    except KeyError:
-        return None
 
 
 def _same(one: np.ndarray, other: np.ndarray) -> bool:

@@ -146,7 +146,9 @@ class PolicyNode(LifecycleNode):
             driver.step(frame, self.parameters["nominal_period"])
             driver.attention()
         learns = self._learning is not None
-        self._guard = DecisionWatch(self, folder, driver, self.parameters, learns)
+        self._guard = DecisionWatch(
+            self, folder, driver, self.parameters, lambda: self._output.weights, learns
+        )
         self._driver = driver
         more = (self.parameters["stamped"], self.parameters["ackermann"])
         self._output = PolicyOutput(self, policy, vehicle, *more)
@@ -178,7 +180,7 @@ class PolicyNode(LifecycleNode):
 
     def _activate(self) -> None:
         self._reset()
-        self._enabled = True
+        self._enabled, self._trouble = True, ""
         view, setup = View.of(self.parameters), self._driver.policy.camera
         self._view = CameraView(self, view, setup, self._output.calibrated)
         self._frames.begin(self._view.show)

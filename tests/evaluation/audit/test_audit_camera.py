@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from liquid_control.command import CURVATURE, SPEED, CommandSpec
 from liquid_control.data import messages
 from liquid_control.evaluation.audit import audit_bag
+from liquid_control.evaluation.audit_motion import motion_asked
 from liquid_control.policy.fingerprint import Hashes, text_hash
 
 FRAMES = 12
@@ -115,3 +117,27 @@ def test_a_camera_info_of_one_ulp_more_is_found(records, seen, tmp_path):
 
     bag = records.write(tmp_path / "bag", told_otherwise(seen, change, resealed=False))
     assert not audit_bag(bag).ok
+
+
+OUTPUTS, COMMAND = ("curvature", "speed"), np.array([0.02, 7.0], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "speed"),
+    [
+        ({"speed": 3.0}, 7.0),
+        ({"speed": 3.0, "speed_from": "auto"}, 7.0),
+        ({"speed": 3.0, "speed_from": "model"}, 7.0),
+        ({"speed": 3.0, "speed_from": "fixed"}, 3.0),
+    ],
+)
+def test_the_speed_that_was_sent_follows_from_where_it_was_taken(parameters, speed):
+    forward, left, up, rate = motion_asked(OUTPUTS, COMMAND, parameters)
+    assert (forward, left, up) == (speed, 0.0, 0.0)
+    assert rate == pytest.approx(speed * 0.02)
+    node = {"wheelbase": 2.7, "max_wheel_angle": 0.4, "speed_from": "auto", **parameters}
+    pytest.importorskip("rclpy")
+    from liquid_control.ros.policy_parameters import vehicle_of
+
+    driven = vehicle_of(node).motion(CommandSpec((CURVATURE, SPEED)), COMMAND)
+    assert (driven.speed, driven.yaw_rate) == (forward, rate)
