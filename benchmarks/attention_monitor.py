@@ -4,8 +4,6 @@ python benchmarks/attention_monitor.py calibrate driving_ncp data/driving_v1
     fits what training looks like and the limits of an alarm; models/NAME/attention_monitor.json
 python benchmarks/attention_monitor.py measure driving_ncp data/monitor/driving_v1
     alarms in drives that had no part in it, and in the same drives disturbed from their middle on
-python benchmarks/attention_monitor.py draw driving_ncp
-    docs/attention_monitor.png of what `measure` wrote
 python benchmarks/attention_monitor.py cost driving_ncp
     processor time of the guarantees, the map and the monitor, beside that of a step
 """
@@ -72,7 +70,7 @@ def attention(policy: Policy, frames: np.ndarray, elapsed: float) -> Maps:
     """Attention in frames uint8 (frames, rows, columns, 3) as the policy sees them."""
     head, maps, activity = policy.head, [], []
     for first in range(0, len(frames), BATCH):
-        batch = torch.from_numpy(np.ascontiguousarray(frames[first : first + BATCH]))
+        batch = torch.from_numpy(np.array(frames[first : first + BATCH]))
         _, activations = head(batch, True)
         maps.append(visual_backprop(activations, head.layers, head.size).numpy())
         ends = (activations[0], activations[-1])
@@ -299,6 +297,7 @@ def _noticed(runs: list[tuple[np.ndarray, int, float]], normal: np.ndarray) -> d
         "false_alarms": [float(np.mean(normal[:, 1] > limit)) for limit in limits],
         "detections": [float(np.mean(odd > limit)) for limit in limits],
         "drift": [round(float(value), 3) for value in runs[0][0][:, 1]],
+        "begins": runs[0][1],
     }
 
 

@@ -46,7 +46,7 @@ def _prepared(model: str, bag: Path, frames: int) -> tuple[Policy, Tensor, float
     with torch.inference_mode():
         features = torch.cat(
             [
-                policy.head(torch.from_numpy(np.ascontiguousarray(drive.frames[at : at + 1])))
+                policy.head(torch.from_numpy(np.array(drive.frames[at : at + 1])))
                 for at in range(min(frames, len(drive)))
             ]
         )

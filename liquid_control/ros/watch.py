@@ -2,7 +2,8 @@
 
 A decision with a number outside of its provable bounds (`policy.guarantees`) comes from a damaged
 memory, a wrong weight or a wrong build, and so may every later one: the vehicle stops, and stays
-stopped until a person asks for `~/reset` or configures the node anew.
+stopped until a person asks for `~/reset` or configures the node anew. Most damaged weights leave
+the neurons within their bounds, so the weights are hashed once a second as well.
 
 A view unlike training (`attention.monitor`) is no proof of anything: it is a warning, and by the
 parameter `attention_monitor` a slower drive as long as it lasts. The decision stays the policy's;
@@ -45,6 +46,7 @@ class DecisionWatch:
         driver: of the policy as it was loaded; its bounds are taken now and kept.
         parameters: "attention_monitor", and looked up at each frame "attention_monitor_every" and
             "attention_slow".
+        weights: says the hash that the weights should have.
         learns: the weights may change, within `training.trust_region`.
 
     Raises:
@@ -57,9 +59,11 @@ class DecisionWatch:
         folder: Path,
         driver: Driver,
         parameters: Mapping[str, Any],
+        weights: Callable[[], str],
         learns: bool,
     ) -> None:
         self._node, self._driver, self._parameters = node, driver, parameters
+        self._weights = weights
         self._guarantees = Guarantees.of(driver.policy)
         if learns:
             self._guarantees = _learning(self._guarantees, driver.policy)
@@ -95,6 +99,18 @@ class DecisionWatch:
         )
         return self._latched
 
+    def _check_weights(self) -> None:
+        """Half a millisecond for the flagship, so not at every frame."""
+        found, wanted = weights_hash(self._driver.policy), self._weights()
+        if found == wanted:
+            return
+        self._violations += 1
+        self._latched = (
+            f"The weights in memory have the hash {found}, those in force had {wanted}: a number "
+            "of the model has changed; the vehicle stays stopped. Configure the node anew, and "
+            "test the memory."
+        )
+
     def forget(self) -> None:
         """What comes next has no recent past."""
         self._attention, self._elapsed, self._count = _USUAL, 0.0, 0
@@ -104,6 +120,7 @@ class DecisionWatch:
     def release(self) -> None:
         """A person asked to go on."""
         self._latched = ""
+        self._check_weights()
         self.forget()
 
     @property
@@ -150,6 +167,8 @@ class DecisionWatch:
 
     def health(self) -> tuple[str, Mapping[str, object]]:
         """What is odd, in words, and figures for the diagnostics, since the last call."""
+        if not self._latched:
+            self._check_weights()
         share, name = self._guarantees.largest_share()
         values = {
             "violations": self._violations,

@@ -120,7 +120,7 @@ def features(random: np.random.Generator) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", CIRCUITS)
-@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=3, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**31 - 1), strength=st.sampled_from([0.0, 0.3, 2.0]))
 def test_no_decision_of_a_correct_circuit_leaves_its_bounds(kind, seed, strength):
     torch.manual_seed(seed)
@@ -144,7 +144,7 @@ def test_no_decision_of_a_correct_circuit_leaves_its_bounds(kind, seed, strength
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CIRCUITS)
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**31 - 1), strength=st.sampled_from([0.0, 0.3, 2.0, 5.0]))
 def test_no_decision_of_many_circuits_leaves_its_bounds(kind, seed, strength):
     test = test_no_decision_of_a_correct_circuit_leaves_its_bounds

@@ -1,7 +1,8 @@
 """A policy node whose memory is damaged while it drives, as a text on `damage` says.
 
 "state": a neuron is pushed out of its bounds; "weight": a reversal potential becomes 500, as when
-one bit of its exponent flips; "nan": it becomes no number; "mend": all weights as they were.
+one bit of its exponent flips; "nan": it becomes no number; "bit": the lowest bit of a weight of the
+head flips; "mend": all weights as they were.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def create(stop: Stop) -> policy_node.PolicyNode:
     node = policy_node.create(stop)
     driver = node._driver
     circuit = driver.policy.circuit
-    shipped = {name: values.clone() for name, values in circuit.state_dict().items()}
+    policy = driver.policy
+    shipped = {name: values.clone() for name, values in policy.state_dict().items()}
 
     def damage(message: String) -> None:
         if message.data == "state":
@@ -30,7 +32,9 @@ def create(stop: Stop) -> policy_node.PolicyNode:
             state[NEURON] = 3.0
             driver.restore(state)
         elif message.data == "mend":
-            circuit.load_state_dict(shipped)
+            policy.load_state_dict(shipped)
+        elif message.data == "bit":
+            next(policy.head.parameters()).data.view(torch.int32).flatten()[5] ^= 1
         else:
             with torch.no_grad():
                 circuit.recurrent.reversal[SYNAPSE] = {"weight": 500.0, "nan": torch.nan}[
