@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liquid_control.camera import Calibration, CameraSetup, RobotCamera, View
 from liquid_control.errors import InputError
@@ -213,3 +215,26 @@ def test_settings_are_read_from_a_nodes_parameters_and_from_older_ones_that_lack
     told = {"roi_top": 0.2, "roi_right": 90.0, "flip": "both", "undistort": True, "speed": 1.0}
     assert View.of(told) == View(top=0.2, right=90.0, flip="both", undistort=True)
     assert View.of({"speed": 1.0}) == View()
+
+
+LENGTHS = st.one_of(st.floats(0, 1), st.floats(0, 200))
+
+
+@given(
+    st.tuples(LENGTHS, LENGTHS, LENGTHS, LENGTHS),
+    st.one_of(st.just(-1.0), LENGTHS),
+    st.sampled_from(["none", "left_right", "up_down", "both"]),
+    st.booleans(),
+    st.tuples(st.integers(1, 130), st.integers(1, 170)),
+)
+def test_a_view_shows_its_region_or_says_why_not(sides, horizon, flip, undistort, size):
+    image = np.zeros((*size, 3), np.uint8)
+    lens = calibration(width=size[1], height=size[0]) if undistort else None
+    try:
+        camera = RobotCamera(View(*sides, horizon, flip, undistort), SETUP, lens)
+        shown = camera.apply(image)
+    except InputError:
+        return
+    top, bottom, left, right = camera.region(*size)
+    assert shown.shape == (bottom - top, right - left, 3)
+    assert SETUP.apply(shown).shape == (20, 40, 3)
