@@ -116,7 +116,7 @@ ITEMS = (
     ),
     Item(
         "attention_monitor_every",
-        6,
+        8,
         "frames from one that the attention monitor looks at to the next",
         1,
         100,
@@ -135,7 +135,7 @@ ITEMS = (
     Item(
         "ackermann",
         False,
-        "commands also as AckermannDriveStamped on ackermann_cmd, which goes PAST the safety node",
+        "also AckermannDriveStamped on ackermann_cmd, PAST the safety node; its ackermann_cmd_safe is safe",
         when="unconfigured",
     ),
 )
