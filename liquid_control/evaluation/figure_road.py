@@ -29,6 +29,8 @@ __all__ = ["ERROR_END_M", "roads_from_above"]
 ERROR_END_M = 1.0
 LEVELS = 12
 MARGIN_M = np.array([12.0, 9.0])
+# A flight is a few metres long.
+FLIGHT_SCALE = 0.3
 MOST_MAPS = 4
 HALF_WIDTH = 476  # two maps side by side
 
@@ -67,9 +69,10 @@ def _map(run: RunData, drive: _Drive, number: int, width: int) -> Chart:
     def place(points: np.ndarray) -> np.ndarray:
         return (points - centre) @ turn
 
-    path = place(line)
-    low, high = path.min(axis=0) - MARGIN_M, path.max(axis=0) + MARGIN_M
-    low, high = _at_least(low, high, (60.0, 12.0))
+    path, goals = place(line), place(drive.goals)
+    seen, near = np.concatenate([path, goals]), FLIGHT_SCALE if run.flies else 1.0
+    low, high = seen.min(axis=0) - near * MARGIN_M, seen.max(axis=0) + near * MARGIN_M
+    low, high = _at_least(low, high, (60.0 * near, 12.0 * near))
     height = float(np.clip(width * (high[1] - low[1]) / (high[0] - low[0]), 150, 560))
     scale = max((high[0] - low[0]) / width, (high[1] - low[1]) / height)
     low, high = _at_least(low, high, (scale * width, scale * height))
@@ -89,7 +92,7 @@ def _map(run: RunData, drive: _Drive, number: int, width: int) -> Chart:
         stroke = LineCollection([points], colors=[color], linewidths=3.2, capstyle="round")
         axes.add_collection(stroke)
     _mark(axes, path[0], "start", "o", PAPER)
-    for goal in place(drive.goals):
+    for goal in goals:
         axes.plot(*goal, "*", markersize=15, mfc=ASKED, mec=INK, mew=1.0, zorder=4)
     crashes = falls(run.state, run.crash)
     crashes = stamps[:0] if crashes is None else crashes[np.isin(crashes, stamps)]

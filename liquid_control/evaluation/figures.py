@@ -125,7 +125,7 @@ def speed(run: RunData) -> Chart | None:
         legend.append(("var(--asked)", "speed asked"))
     axes.plot(*broken(run, source, source["speed"]), color=DRIVEN, linewidth=1.5)
     axes.set_ylim(0, limits(source["speed"], 1.0)[1])
-    legend.append(("var(--driven)", "speed driven"))
+    legend.append(("var(--driven)", "speed flown" if run.flies else "speed driven"))
     return over_time(run, figure, "Speed", "", legend)
 
 
