@@ -261,9 +261,9 @@ class PolicyNode(LifecycleNode):
 
     def _on_image(self, message: Image | CompressedImage, info: Mapping[str, int]) -> None:
         arrived = time.time_ns()
+        self._frames.count(info)
         if not self._enabled:
             return
-        self._frames.count(info)
         began = time.perf_counter()
         try:
             frame = self._look(message)

@@ -135,7 +135,8 @@ ITEMS = (
     Item(
         "ackermann",
         False,
-        "also AckermannDriveStamped on ackermann_cmd, PAST the safety node; its ackermann_cmd_safe is safe",
+        "also AckermannDriveStamped on ackermann_cmd, PAST the safety node, which has "
+        "ackermann_cmd_safe",
         when="unconfigured",
     ),
 )

@@ -43,22 +43,22 @@ def camera(camera_of, probe, policy) -> Iterator:
     assert policy.code is None, policy.last_words()
 
 
-def asked(probe, **values: object) -> str:
+def asked(probe, node: str = "policy", **values: object) -> str:
     """What the node says of new values: "" when it takes them."""
     request = SetParametersAtomically.Request(
         parameters=[
             Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
         ]
     )
-    kind, service = SetParametersAtomically, "policy/set_parameters_atomically"
+    kind, service = SetParametersAtomically, f"{node}/set_parameters_atomically"
     result = probe.call(kind, service, request).result
     assert result.successful == (not result.reason)
     return result.reason
 
 
-def change(probe, transition: int) -> None:
+def change(probe, transition: int, node: str = "policy") -> None:
     request = ChangeState.Request(transition=Transition(id=transition))
-    assert probe.call(ChangeState, "policy/change_state", request).success
+    assert probe.call(ChangeState, f"{node}/change_state", request).success
 
 
 @pytest.mark.ros
@@ -283,18 +283,18 @@ def test_another_model_is_loaded_by_parameter_and_must_fit_the_others(
 ):
     child = start(
         *("policy", "-p", "autostart:=false", "-p", f"model:={driver_with_speed}"),
-        *("-p", "speed_from:=model"),
+        *("-p", "speed_from:=model", "-r", "__node:=another"),
     )
-    told = probe.listen(String, "policy/facts", LATCHED)
-    change(probe, Transition.TRANSITION_CONFIGURE)
-    change(probe, Transition.TRANSITION_CLEANUP)
-    assert asked(probe, model=str(model), wheelbase=0.3) == ""
+    told = probe.listen(String, "another/facts", LATCHED)
+    change(probe, Transition.TRANSITION_CONFIGURE, "another")
+    change(probe, Transition.TRANSITION_CLEANUP, "another")
+    assert asked(probe, "another", model=str(model), wheelbase=0.3) == ""
     request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
-    assert not probe.call(ChangeState, "policy/change_state", request).success
+    assert not probe.call(ChangeState, "another/change_state", request).success
     assert "gives curvature and no speed" in child.log.read_text()
-    assert asked(probe, speed_from="auto") == ""
-    change(probe, Transition.TRANSITION_CONFIGURE)
-    assert "gives curvature and no speed" in asked(probe, speed_from="model")
-    change(probe, Transition.TRANSITION_ACTIVATE)
+    assert asked(probe, "another", speed_from="auto") == ""
+    change(probe, Transition.TRANSITION_CONFIGURE, "another")
+    assert "gives curvature and no speed" in asked(probe, "another", speed_from="model")
+    change(probe, Transition.TRANSITION_ACTIVATE, "another")
     probe.wait(lambda: told and json.loads(told[-1].data)["model"] == str(model.resolve()))
     assert json.loads(told[-1].data)["parameters"]["wheelbase"] == 0.3
