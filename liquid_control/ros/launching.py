@@ -205,6 +205,8 @@ def node(
         # The enclave says which keys a node may use; without SROS2 it says nothing.
         ros_arguments=["--log-level", value["log_level"], "--enclave", enclave],
         output="screen",
+        # A recorder may have megabytes to write, on a busy machine.
+        sigterm_timeout="10",
         on_exit=_end_together,
     )
 

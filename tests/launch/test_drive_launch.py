@@ -1,136 +1,111 @@
-"""`ros2 launch liquid_control drive.launch.py`, where ROS 2's tools and the package are installed.
-
-They are not on PyPI, so these tests run after `colcon build` or in an environment made from their
-sources; elsewhere they are skipped, and say why.
-"""
+"""`ros2 launch liquid_control drive.launch.py`, looked at and steered with ROS 2's own tools."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.ros
+from liquid_control.data.bag import BagReader
 
-PATIENCE = 60.0
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
-
-@pytest.fixture(scope="module")
-def ros2() -> str:
-    """The tool `ros2`, able to find the installed package."""
-    tool = shutil.which("ros2")
-    if tool is None:
-        pytest.skip("ros2 is not on the PATH")
-    found = subprocess.run([tool, "pkg", "prefix", "liquid_control"], capture_output=True)
-    if found.returncode:
-        pytest.skip("liquid_control is not installed for ros2: no AMENT_PREFIX_PATH leads to it")
-    return tool
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained policy with curvature alone; its speed comes from config/drive.yaml."""
-    from liquid_control.command import CURVATURE, CommandSpec
-    from liquid_control.policy import Policy
-
-    folder = tmp_path_factory.mktemp("models") / "untrained"
-    Policy(CommandSpec((CURVATURE,))).save(folder)
-    return folder
-
-
-@pytest.fixture
-def launch(ros2: str, tmp_path: Path) -> Iterator:
-    """Starts the launch file; gives its process and its log file."""
-    from liquid_control.ros.processes import free_domain
-
-    started: list[subprocess.Popen] = []
-
-    def begin(*arguments: str) -> tuple[subprocess.Popen, Path]:
-        log = tmp_path / "launch.log"
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(free_domain())}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [ros2, "launch", "liquid_control", "drive.launch.py", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                cwd=tmp_path,
-            )
-        started.append(process)
-        return process, log
-
-    yield begin
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-
-
-def wait_for(log: Path, text: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while text not in log.read_text():
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.05)
-
-
-def pids(log: Path) -> list[int]:
-    return [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", log.read_text())]
-
-
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def test_every_argument_is_explained(ros2):
-    shown = subprocess.run(
-        [ros2, "launch", "liquid_control", "drive.launch.py", "--show-args"],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert shown.returncode == 0, shown.stderr
-    for argument in ("model", "world", "seed", "params_file", "namespace", "use_sim_time"):
-        assert f"'{argument}':" in shown.stdout
-    for argument in ("record", "discovery", "log_level", "autostart", "teleop"):
-        assert f"'{argument}':" in shown.stdout
-    assert "no description" not in shown.stdout
+MOVES = "the vehicle may move"
 
 
 @pytest.mark.parametrize("more", [[], ["namespace:=car1", "mode:=lockstep"]])
 def test_the_car_drives_and_ctrl_c_ends_every_node_cleanly(launch, model, more):
-    process, log = launch(f"model:={model}", "record:=true", "bag:=bag", *more)
-    wait_for(log, "the vehicle may move")
-    nodes = pids(log)
-    assert len(nodes) == 4
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
-    said = log.read_text()
+    run = launch("drive", f"model:={model}", "record:=true", "bag:=bag", *more)
+    run.wait_for(MOVES)
+    assert len(run.pids) == 4
+    said = run.interrupt()
     assert said.count("process has finished cleanly") == 4, said
     assert "process has died" not in said
     assert "Traceback" not in said
-    assert not any(map(alive, nodes))
-    assert (log.parent / "bag" / "metadata.yaml").is_file()
+    assert not run.survivors
+    assert (run.folder / "bag" / "metadata.yaml").is_file()
 
 
 def test_a_launch_ends_when_one_of_its_nodes_is_killed(launch, model):
-    process, log = launch(f"model:={model}")
-    wait_for(log, "the vehicle may move")
-    nodes = pids(log)
+    run = launch("drive", f"model:={model}")
+    run.wait_for(MOVES)
+    nodes = run.pids
     os.kill(nodes[-1], signal.SIGKILL)
-    process.wait(30)
-    assert not any(map(alive, nodes))
-    assert log.read_text().count("process has finished cleanly") == len(nodes) - 1
+    run.process.wait(30)
+    assert not run.survivors
+    assert run.said.count("process has finished cleanly") == len(nodes) - 1
 
 
 def test_a_missing_model_ends_the_launch_with_its_sentence(launch):
-    process, log = launch("model:=/nowhere/at_all")
-    process.wait(PATIENCE)
-    assert "No model '/nowhere/at_all'" in log.read_text()
-    assert not any(map(alive, pids(log)))
+    run = launch("drive", "model:=/nowhere/at_all")
+    run.process.wait(60)
+    assert "No model '/nowhere/at_all'" in run.said
+    assert "process has died" not in run.said
+    assert not run.survivors
+
+
+def test_ctrl_c_while_the_model_still_loads_ends_every_node(launch, model):
+    run = launch("drive", f"model:={model}")
+    run.wait_for("Commands pass up to")
+    said = run.interrupt()
+    assert "Traceback" not in said, said
+    assert "process has died" not in said, said
+    assert not run.survivors
+
+
+def test_tools_see_frames_parameters_and_the_lifecycle(launch, model):
+    run = launch("drive", f"model:={model}")
+    run.wait_for(MOVES)
+    run.until("active [3]", "lifecycle", "get", "/policy")
+    described = run.ros2("param", "describe", "/policy", "max_gap")
+    assert "Type: double" in described
+    assert "resets the state" in described
+    assert "Max value: 10.0" in described
+    run.ros2("param", "set", "/policy", "max_gap", "0.3")
+    assert "0.3" in run.ros2("param", "get", "/policy", "max_gap")
+    refused = run.ros2("param", "set", "/policy", "max_gap", "99.0", succeeds=False)
+    assert "Set parameter successful" not in refused
+    assert "0.3" in run.ros2("param", "get", "/policy", "max_gap")
+    assert "average rate" in run.ros2_until("average rate", "topic", "hz", "/camera/image_raw")
+    assert "deactivate" in run.ros2("lifecycle", "list", "/policy")
+    assert "successful" in run.ros2("lifecycle", "set", "/policy", "deactivate")
+    assert "inactive [2]" in run.ros2("lifecycle", "get", "/policy")
+    assert run.process.poll() is None
+    assert "successful" in run.ros2("lifecycle", "set", "/policy", "activate")
+    assert run.said.count("Driving by /camera/image_raw") == 2
+
+
+def test_without_autostart_a_lifecycle_manager_brings_the_policy_up(launch, model):
+    run = launch("drive", f"model:={model}", "autostart:=false")
+    run.until("unconfigured [1]", "lifecycle", "get", "/policy")
+    for transition in ("configure", "activate"):
+        assert "successful" in run.ros2("lifecycle", "set", "/policy", transition)
+    run.wait_for(MOVES)
+
+
+def test_with_autostart_by_the_node_the_launch_is_no_node_itself(launch, model):
+    run = launch("drive", f"model:={model}", "autostart:=node")
+    run.wait_for(MOVES)
+    nodes = run.until("/policy", "node", "list", "--no-daemon", "--spin-time", "5").split()
+    assert sorted(nodes) == ["/policy", "/safety", "/simulator"]
+
+
+def test_two_cars_drive_side_by_side_and_hear_nothing_of_each_other(launch, model):
+    cars = [
+        launch("drive", f"model:={model}", f"namespace:={name}", "record:=true", f"bag:={name}")
+        for name in ("car1", "car2")
+    ]
+    for car in cars:
+        car.wait_for(MOVES)
+        car.until("active [3]", "lifecycle", "get", f"/car{cars.index(car) + 1}/policy")
+    cars[0].ros2("param", "set", "/car1/policy", "max_gap", "0.3")
+    assert "0.2" in cars[0].ros2("param", "get", "/car2/policy", "max_gap")
+    for car in cars:
+        said = car.interrupt()
+        assert "process has died" not in said, said
+    for name in ("car1", "car2"):
+        with BagReader(cars[0].folder / name) as bag:
+            held = {topic for topic, (_, count) in bag.topics.items() if count}
+        assert {f"/{name}/{topic}" for topic in ("clock", "odom", "policy/decision")} <= held
+        assert {topic for topic in held if not topic.startswith(f"/{name}/")} == {"/diagnostics"}

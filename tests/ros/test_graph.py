@@ -29,6 +29,7 @@ NODES = {
     "simulator": ("-p", "lockstep_timeout:=5.0"),
     "recorder": (),
     "teleop": ("-p", "input:=joystick"),
+    "offboard": ("-p", "target:=mavros"),
 }
 # What belongs to every vehicle of a graph, by the customs of ROS.
 SHARED = {"/diagnostics", "/parameter_events", "/rosout"}
@@ -149,8 +150,12 @@ OTHERWISE = {
         *("camera/image_raw/compressed", "camera/camera_info"),
     },
     "safety": {"ackermann_cmd_safe"},
+    "offboard": {
+        *("fmu/in/offboard_control_mode", "fmu/in/trajectory_setpoint", "cmd_hover"),
+        *("fmu/out/vehicle_odometry",),
+    },
     "simulator": {"tf", "tf_static", "simulator/target"},
-    "recorder": {"expert/command", "policy/updates", "policy/watch"},
+    "recorder": {"expert/command", "policy/updates", "policy/watch", "simulator/target"},
 }
 
 
