@@ -7,7 +7,6 @@ send one) changes nothing.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -27,7 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
 from liquid_control.errors import InputError
-from liquid_control.ros import transport
+from liquid_control.ros import memory, transport
 
 __all__ = ["COMMAND", "LATCHED", "NEWEST", "SENSOR", "Stop", "deliver", "every", "leave", "run"]
 
@@ -92,6 +91,7 @@ def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> i
     """
     stop = Stop()
     stop.listen()
+    memory.keep_freed()
     transport.choose()
     rclpy.init(
         args=sys.argv if arguments is None else arguments,
@@ -100,9 +100,7 @@ def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> i
     node: Node | None = None
     try:
         node = create(stop)
-        # What is loaded by now stays; going through it would stop a node for 0.1 s now and then.
-        gc.collect()
-        gc.freeze()
+        memory.settle()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while stop.code is None:
