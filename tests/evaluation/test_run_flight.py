@@ -61,6 +61,7 @@ def test_a_flight_that_reaches_its_goal_passes(flights):
     assert not any("road" in topic for topic in results["missing"])
 
 
+@pytest.mark.slow
 def test_a_flight_that_crashes_fails_and_its_page_shows_where(flights):
     folder = flights("crashed")
     results = write_run(folder, "a flight")

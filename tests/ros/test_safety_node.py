@@ -94,7 +94,11 @@ def test_a_simulated_clock_that_stands_still_does_not_freeze_the_time_out(probe,
 
 
 @pytest.mark.parametrize(
-    "wrong", ["max_speed:=-1.0", "timeout:=0.0", "max_speed:=fast", "vehicle:=boat"]
+    "wrong",
+    [
+        *("max_speed:=-1.0", "timeout:=0.0", "max_speed:=fast"),
+        pytest.param("vehicle:=boat", marks=pytest.mark.slow),
+    ],
 )
 def test_a_parameter_that_makes_no_sense_ends_the_node_with_2(start, wrong):
     child = start("safety", "-p", wrong)
@@ -298,6 +302,7 @@ def test_a_drone_in_flight_is_taken_up_at_its_measured_level_velocity(probe, sta
     assert (told.x, told.y, told.z) == pytest.approx((2.0, 0.0, 0.0), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_car_is_not_flown(probe, safety):
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
     health = probe.listen(DiagnosticArray, "/diagnostics")
