@@ -1,4 +1,4 @@
-"""Looks at every frame for what no decision may rest on: black, frozen, disordered, of another size.
+"""Looks at every frame for what no decision may rest on: black, frozen, disordered, resized.
 
 The rules are in `liquid_control.camera.health`.
 """
