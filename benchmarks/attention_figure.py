@@ -39,7 +39,9 @@ def draw(
     folder = models.find(model)
     found = json.loads((RESULTS / f"attention_monitor_{folder.name}.json").read_text())
     limits = json.loads((folder / FILE).read_text())["limits"]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13, 4.4), width_ratios=(1, 0.9), layout="constrained"
+    )
     step = EVERY / rate
     for name in OVER_TIME:
         kind = found["disturbed"].get(name)
@@ -52,13 +54,16 @@ def draw(
     left.axhline(limits["drift"], color="0.2", linestyle="--", linewidth=1)
     left.text(0.01, limits["drift"] * 1.03, "alarm", transform=left.get_yaxis_transform())
     left.set(xlabel="time [s]", ylabel="attention_drift", yscale="log", title="One drive")
+    left.set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
+    left.set_yticks([], minor=True)
     left.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, 0.9))
     for name in CURVES:
         kind = found["disturbed"].get(name)
         if kind is not None:
             label = f"{name} ({kind['area_under_roc']:.2f})"
             right.plot(kind["false_alarms"], kind["detections"], label=label, linewidth=1.4)
-    right.plot([1e-4, 1], [1e-4, 1], color="0.7", linewidth=1, linestyle=":")
+    chance = np.geomspace(1e-4, 1, 50)
+    right.plot(chance, chance, color="0.7", linewidth=1, linestyle=":")
     right.set(
         xlabel="share of normal moments above the limit",
         ylabel="share of disturbed moments above it",
@@ -66,7 +71,7 @@ def draw(
         xlim=(1e-4, 1),
         title="Every limit of the drift (area under the curve)",
     )
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 1.0))
     figure.savefig(out, dpi=110)
     print(out)
 

@@ -4,6 +4,8 @@ python benchmarks/attention_monitor.py calibrate driving_ncp data/driving_v1
     fits what training looks like and the limits of an alarm; models/NAME/attention_monitor.json
 python benchmarks/attention_monitor.py measure driving_ncp data/monitor/driving_v1
     alarms in drives that had no part in it, and in the same drives disturbed from their middle on
+python benchmarks/attention_monitor.py follow driving_ncp data/monitor/shadows
+    what is said in each drive, and in its last seconds
 python benchmarks/attention_monitor.py cost driving_ncp
     processor time of the guarantees, the map and the monitor, beside that of a step
 """
@@ -199,9 +201,7 @@ def measure(
     torch.set_num_threads(1)
     folder = models.find(model)
     policy = Policy.load(folder)
-    calibration = Calibration.load(folder, weights_hash(policy.head))
-    if calibration is None:
-        raise InputError(f"{folder} has no calibration; run calibrate first.")
+    calibration = _calibration(folder, policy)
     found = [bag for root in bags for bag in find_bags(root)]
     results = {"model": folder.name, "bags": len(found), "normal": {}, "disturbed": {}}
     clean = []
@@ -254,7 +254,7 @@ def measure(
         )
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"attention_monitor_{folder.name}.json"
-    replace_file(path, json.dumps(results, indent=1) + "\n")
+    replace_file(path, json.dumps(results) + "\n")
     print(path)
 
 
@@ -294,8 +294,8 @@ def _noticed(runs: list[tuple[np.ndarray, int, float]], normal: np.ndarray) -> d
         "median_seconds": float(np.median(finite)) if finite else None,
         "share_of_time": float(np.mean(np.concatenate(heard))),
         "area_under_roc": _area(normal[:, 1], odd),
-        "false_alarms": [float(np.mean(normal[:, 1] > limit)) for limit in limits],
-        "detections": [float(np.mean(odd > limit)) for limit in limits],
+        "false_alarms": [round(float(np.mean(normal[:, 1] > limit)), 5) for limit in limits],
+        "detections": [round(float(np.mean(odd > limit)), 4) for limit in limits],
         "drift": [round(float(value), 3) for value in runs[0][0][:, 1]],
         "begins": runs[0][1],
     }
@@ -317,6 +317,44 @@ def _other_world(
         yield np.asarray(frames)
 
 
+def follow(
+    model: tyro.conf.Positional[str],
+    bags: tyro.conf.Positional[list[str]],
+    last: float = 5.0,
+    every: int = EVERY,
+) -> None:
+    """When alarms began in drives, and the figures before their end, such as a crash.
+
+    Args:
+        model: name or folder.
+        bags: bags, or folders with bags.
+        last: seconds before the end [s].
+        every: frames from one that is looked at to the next.
+    """
+    torch.set_num_threads(1)
+    folder = models.find(model)
+    policy = Policy.load(folder)
+    calibration = _calibration(folder, policy)
+    print(f"limits: {calibration.limits}")
+    found = [bag for root in bags for bag in find_bags(root)]
+    for bag, (frames, elapsed) in zip(found, drives(policy, found, every), strict=True):
+        seen = attention(policy, frames, elapsed).follow(calibration)
+        begins = np.flatnonzero(np.diff(seen[:, 2], prepend=0.0) > 0) * elapsed
+        end = seen[-int(last / elapsed) :]
+        print(
+            f"{bag.name}: {len(seen) * elapsed:.1f} s, alarms at {begins.round(1).tolist()} s; "
+            f"drift median {np.median(seen[:, 1]):.1f}, in the last {last:g} s at most "
+            f"{end[:, 1].max():.1f}; similarity there at least {end[:, 0].min():.2f}"
+        )
+
+
+def _calibration(folder: Path, policy: Policy) -> Calibration:
+    calibration = Calibration.load(folder, weights_hash(policy.head))
+    if calibration is None:
+        raise InputError(f"{folder} has no calibration; run calibrate first.")
+    return calibration
+
+
 def cost(model: tyro.conf.Positional[str], turns: int = 400) -> None:
     """Processor time of a step, the map, the monitor and the guarantees: medians and ratios.
 
@@ -328,9 +366,7 @@ def cost(model: tyro.conf.Positional[str], turns: int = 400) -> None:
     folder = models.find(model)
     policy = Policy.load(folder)
     driver, guarantees = Driver(policy), Guarantees.of(policy)
-    calibration = Calibration.load(folder, weights_hash(policy.head))
-    if calibration is None:
-        raise InputError(f"{folder} has no calibration; run calibrate first.")
+    calibration = _calibration(folder, policy)
     monitor = AttentionMonitor(calibration)
     frames = np.random.default_rng(0).integers(0, 256, (8, *policy.head.size, 3), np.uint8)
     decision = driver.step(frames[0], 1 / 30)
@@ -355,4 +391,6 @@ def cost(model: tyro.conf.Positional[str], turns: int = 400) -> None:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"calibrate": calibrate, "measure": measure, "cost": cost})
+    tyro.extras.subcommand_cli_from_dict(
+        {"calibrate": calibrate, "measure": measure, "follow": follow, "cost": cost}
+    )
