@@ -69,10 +69,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_files(checkout: Path) -> set[str]:
-    """Every file of launch, config and models: what an installation must bring."""
+    """Every file of launch, config, security and models: what an installation must bring."""
     return {
         str(path.relative_to(checkout))
-        for room in ("launch", "config", "models")
+        for room in ("launch", "config", "security", "models")
         for path in (checkout / room).rglob("*")
         if path.is_file() and not path.name.startswith(".") and "__pycache__" not in path.parts
     }
