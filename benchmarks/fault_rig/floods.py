@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,19 +57,21 @@ def flooded(rig: Rig, target: str) -> Flooded:
     else:
         rig.start("flood", "-p", f"target:={target}", module="fault_rig.flood")
         rig.wait(lambda: " sent in" in rig.children["flood"].last_words(), "the flood runs")
-    rig.spin(SECONDS)
-    growth = _memory(rig) - before
-    moving = rig.told[-1].speed == CRUISE
-    pressed = time.time_ns()
-    button.publish(Bool(data=True))
-    times = rig.stop_times(pressed) if moving else None
-    rig.stays()
     sent = ""
-    if target == "image":
-        rig.inflict("")
-    else:
-        sent = rig.children["flood"].last_words().rpartition(": ")[2]
-        rig.send("flood", signal.SIGKILL)
+    try:
+        rig.spin(SECONDS)
+        growth = _memory(rig) - before
+        moving = rig.told[-1].speed == CRUISE
+        pressed = time.time_ns()
+        button.publish(Bool(data=True))
+        times = rig.stop_times(pressed) if moving else None
+        rig.stays()
+    finally:
+        if target == "image":
+            rig.inflict("")
+        else:
+            sent = rig.children["flood"].last_words().rpartition(": ")[2]
+            rig.kill("flood")
     _check([told.speed for told in rig.told if told.at > began])
     assert growth < GROWTH, f"the nodes grew by {growth:.0f} MB"
     rig.wait(

@@ -16,6 +16,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -44,6 +45,9 @@ __all__ = ["SafetyNode", "main"]
 
 # Speed of a measurement that is still used when a drive is taken up again [s].
 _FRESH = 0.2
+# A button that is pressed must not be lost behind others that are not, which say so more often:
+# with the newest message alone, a thousand of them a second hid it from a busy node.
+_BUTTONS = 1000
 _CHANGES = {
     Driver.POLICY: "The policy drives.",
     Driver.PERSON: "A person drives.",
@@ -109,8 +113,11 @@ class SafetyNode(Node):
         # pressed before this node started is to be heard as well.
         quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         for quality in (SENSOR, COMMAND, LATCHED):
+            every_one = QoSProfile(
+                depth=_BUTTONS, reliability=quality.reliability, durability=quality.durability
+            )
             self.create_subscription(
-                Bool, "emergency_stop", self._on_emergency, quality, event_callbacks=quiet
+                Bool, "emergency_stop", self._on_emergency, every_one, event_callbacks=quiet
             )
         self.create_subscription(Odometry, "odom", self._on_odometry, NEWEST)
         self.create_service(Trigger, "~/emergency_stop", self._on_emergency_service)

@@ -189,6 +189,20 @@ def test_an_emergency_stop_by_topic_holds_until_the_service_releases_it(probe, s
     assert not stopped[-1].data
 
 
+def test_a_button_is_heard_among_many_that_are_not_pressed(probe, safety):
+    beats = probe.listen(JointState, "safety/state")
+    others = probe.create_publisher(Bool, "emergency_stop", COMMAND)
+    out = probe.out(Bool, "emergency_stop", COMMAND)
+    probe.wait(lambda: others.get_subscription_count() == out.get_subscription_count())
+    for _ in range(5):
+        out.publish(Bool(data=True))
+        for _ in range(100):
+            others.publish(Bool(data=False))
+        probe.wait(lambda: beats and beats[-1].header.frame_id == "emergency stop")
+        probe.wait(lambda: probe.call(Trigger, "safety/release", Trigger.Request()).success)
+        probe.wait(lambda: beats[-1].header.frame_id != "emergency stop")
+
+
 def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, safety):
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
     beats = probe.listen(JointState, "safety/state")
