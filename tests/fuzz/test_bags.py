@@ -138,7 +138,7 @@ def untouched(read_all: Callable[[], object]) -> None:
     assert "\n" not in sentence
 
 
-@pytest.mark.cases(15, 9_000)
+@pytest.mark.cases(15, 1_000)
 def test_a_damaged_bag_is_read_or_refused(holds: Callable, drives, tmp_path):
     def harmless(compression, file, damages, scan):
         bag = copied(drives[compression], tmp_path / "bag", file, damages)
@@ -148,7 +148,7 @@ def test_a_damaged_bag_is_read_or_refused(holds: Callable, drives, tmp_path):
     holds(harmless, st.sampled_from(list(drives)), files, damages, st.booleans())
 
 
-@pytest.mark.cases(6, 1_000)
+@pytest.mark.cases(6, 500)
 def test_a_damaged_record_is_audited_or_refused(holds: Callable, drives, tmp_path):
     def harmless(compression, file, damages):
         bag = copied(drives[compression], tmp_path / "bag", file, damages)
@@ -157,7 +157,7 @@ def test_a_damaged_record_is_audited_or_refused(holds: Callable, drives, tmp_pat
     holds(harmless, st.sampled_from(list(drives)), files, damages)
 
 
-@pytest.mark.cases(20, 2_000)
+@pytest.mark.cases(20, 5_500)
 def test_garbage_is_no_bag(holds: Callable, tmp_path):
     def refused(name, content):
         file = tmp_path / name

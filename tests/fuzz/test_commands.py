@@ -133,7 +133,7 @@ SPECS = [CommandSpec((CURVATURE, SPEED)), CommandSpec((STEERING,))]
 SPECS += [CommandSpec((VX, VY, VZ, YAW_RATE))]
 
 
-@pytest.mark.cases(30, 10_000)
+@pytest.mark.cases(30, 15_000)
 def test_a_policy_never_asks_for_more_than_its_specification(holds: Callable):
     def within(spec, values):
         command = spec.clip(np.array(values[: len(spec)], np.float64).astype(np.float32))

@@ -96,7 +96,7 @@ def compressed_images(draw: st.DrawFn) -> SimpleNamespace:
 any_image = raw_images() | compressed_images()
 
 
-@pytest.mark.cases(100, 33_000)
+@pytest.mark.cases(100, 40_000)
 def test_an_image_is_decoded_to_its_size_or_refused_in_a_sentence(holds: Callable):
     setup = CameraSetup()
 

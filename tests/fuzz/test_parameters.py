@@ -106,7 +106,7 @@ def overridden(given: dict[str, object]) -> pytest.MonkeyPatch:
     return Patched()
 
 
-@pytest.mark.cases(50, 9_000)
+@pytest.mark.cases(50, 5_000)
 def test_a_running_node_takes_a_parameter_within_its_range_or_says_why_not(
     holds: Callable, nodes, policy_node
 ):
@@ -139,7 +139,7 @@ def test_a_running_node_takes_a_parameter_within_its_range_or_says_why_not(
     holds(taken, names, values, st.none() | st.tuples(names, values))
 
 
-@pytest.mark.cases(8, 1_000)
+@pytest.mark.cases(8, 400)
 @pytest.mark.parametrize("make", [lambda: SafetyNode(Stop()), PolicyNode])
 def test_a_node_starts_with_a_parameter_within_its_range_or_says_why_not(
     holds: Callable, in_ros: None, make: Callable[[], Node]
