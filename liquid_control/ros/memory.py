@@ -30,7 +30,9 @@ def keep_freed() -> None:
 def settle() -> None:
     """Take all that is held by now out of the garbage collector's rounds.
 
-    A round over PyTorch's modules halts the node for 0.1 s.
+    A round over PyTorch's modules halts the node for 0.1 s. Call it again after more was loaded;
+    what was taken out before and is garbage by now goes.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from liquid_control import models
 from liquid_control.camera import View
 from liquid_control.errors import InputError
+from liquid_control.ros import memory
 from liquid_control.ros.camera_view import CameraView
 from liquid_control.ros.camera_watch import CameraWatch
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
@@ -165,6 +166,7 @@ class PolicyNode(LifecycleNode):
         if wiring is not None:
             size = f"{wiring.units} neurons, {wiring.synapses} synapses"
         self.get_logger().info(f"Loaded {name}: {size}, outputs {', '.join(policy.spec.names)}.")
+        memory.settle()
 
     def _begin_to_learn(self, folder: Path, settings: Settings) -> None:
         from liquid_control.ros.adaptation import Adaptation
