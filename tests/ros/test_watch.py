@@ -18,10 +18,12 @@ from std_srvs.srv import Trigger
 from liquid_control.attention.monitor import Calibration, Limits, describe
 from liquid_control.data import messages
 from liquid_control.data.messages import stamp_of
+from liquid_control.errors import InputError
 from liquid_control.evaluation.audit import audit_bag
 from liquid_control.policy import Driver, Policy
 from liquid_control.policy.fingerprint import weights_hash
 from liquid_control.ros import processes
+from liquid_control.ros.watch import DecisionWatch
 
 from .damaged_policy import NEURON, SYNAPSE
 from .test_audit_run import drive, rewrite
@@ -214,3 +216,12 @@ def test_a_slowed_drive_passes_the_audit_until_a_share_is_changed(wary, tmp_path
     assert not changed.ok
     assert {each.check for each in changed.findings.differences} == {"published"}
     assert len(changed.findings.differences) == 1
+
+
+def test_nothing_slows_down_by_a_calibration_that_is_not_there_or_of_other_weights(model, wary):
+    driver = Driver(Policy.load(model))
+    with pytest.raises(InputError, match="has no calibration to slow down by"):
+        DecisionWatch(None, model, driver, {"attention_monitor": "slow"}, str, learns=False)
+    next(driver.policy.head.parameters()).data += 1e-3
+    with pytest.raises(InputError, match="was calibrated for a head with the hash"):
+        DecisionWatch(None, wary, driver, {"attention_monitor": "warn"}, str, learns=False)
