@@ -43,7 +43,7 @@ def actions(value: Values) -> list[Action]:
 def generate_launch_description() -> LaunchDescription:
     arguments = {
         **policy_arguments("driving_ncp"),
-        **world_arguments("liquid_control/Driving-v1"),
+        **world_arguments("liquid_control/Driving-v1", seed="5"),
         **recording_arguments("drive"),
         "teleop": Argument("false", "a person may take the car with a joystick", SWITCH),
         **common("drive.yaml"),

@@ -26,7 +26,7 @@ Options = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 def drive(
     model: str = "driving_ncp",
     world: str = "liquid_control/Driving-v1",
-    seed: int = 7,
+    seed: int = 5,
     seconds: float = 60.0,
     mode: Mode = "realtime",
     option: Options = (),

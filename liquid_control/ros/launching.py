@@ -116,11 +116,11 @@ def policy_arguments(model: str) -> dict[str, Argument]:
     }
 
 
-def world_arguments(world: str) -> dict[str, Argument]:
+def world_arguments(world: str, seed: str = "7") -> dict[str, Argument]:
     """The arguments of launch files with a simulator."""
     return {
         "world": Argument(world, "Gymnasium id of the world"),
-        "seed": Argument("7", "of the first episode, a whole number"),
+        "seed": Argument(seed, "of the first episode, a whole number"),
         "options": Argument("", "of the world, NAME=VALUE with spaces between (season=winter)"),
         "mode": Argument(
             "realtime",
