@@ -17,6 +17,7 @@ from nav_msgs.msg import Odometry
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -38,6 +39,7 @@ from liquid_control.ros.runtime import (
     every,
     leave,
     run,
+    waiting,
 )
 from liquid_control.safety import Driver
 
@@ -111,14 +113,17 @@ class SafetyNode(Node):
         )
         # A button that offers less than is asked for would not be heard at all, and one that was
         # pressed before this node started is to be heard as well.
+        self._buttons: list[Subscription] = []
         quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         for quality in (SENSOR, COMMAND, LATCHED):
             every_one = QoSProfile(
                 depth=_BUTTONS, reliability=quality.reliability, durability=quality.durability
             )
-            self.create_subscription(
-                Bool, "emergency_stop", self._on_emergency, every_one, event_callbacks=quiet
-            )
+            self._buttons += [
+                self.create_subscription(
+                    Bool, "emergency_stop", self._on_emergency, every_one, event_callbacks=quiet
+                )
+            ]
         self.create_subscription(Odometry, "odom", self._on_odometry, NEWEST)
         self.create_service(Trigger, "~/emergency_stop", self._on_emergency_service)
         self.create_service(Trigger, "~/release", self._on_release)
@@ -214,7 +219,8 @@ class SafetyNode(Node):
     # Emergency stop
 
     def _on_emergency(self, message: Bool) -> None:
-        if message.data:
+        more = [each.data for button in self._buttons for each in waiting(button)]
+        if message.data or any(more):
             self._stop_now("topic emergency_stop")
 
     def _on_emergency_service(
