@@ -27,9 +27,11 @@ WORLD = "liquid_control/Drone-v0"
 class Pilot:
     """Answers every frame with one velocity, stamped as the frame."""
 
-    def __init__(self, probe, start, velocity, turn=0.0, *more: str) -> None:
+    def __init__(
+        self, probe, start, velocity, turn=0.0, *more: str, topic: str = "cmd_vel_safe"
+    ) -> None:
         self.probe, self.velocity, self.turn = probe, velocity, turn
-        self.out = probe.create_publisher(TwistStamped, "cmd_vel_safe", COMMAND)
+        self.out = probe.create_publisher(TwistStamped, topic, COMMAND)
         self.states: dict[int, dict[str, float]] = {}
         self.odometry = probe.listen(Odometry, "odom")
         self.targets = probe.listen(PoseStamped, "simulator/target")
@@ -95,6 +97,29 @@ def test_a_flight_into_the_ground_is_counted_and_the_next_flight_begins(probe, s
     assert (before["crashed"], before["crashes"], after["crashes"]) == (1.0, 1.0, 1.0)
     assert (stamps[change] - stamps[change - 1]) * 1e-9 >= 1.0
     assert after["waiting"] == 1.0
+
+
+def test_what_mavros_is_told_is_how_the_drone_moves_over_the_ground(probe, start):
+    for node, *parameters in (
+        ("safety", "vehicle:=drone", "use_sim_time:=true", "timeout:=1.0"),
+        ("offboard", "target:=mavros", "timeout:=1.0", "pose_timeout:=1.0"),
+    ):
+        start(node, *(part for each in parameters for part in ("-p", each)))
+    told = probe.listen(TwistStamped, "mavros/setpoint_velocity/cmd_vel")
+    pilot = Pilot(probe, start, (1.5, 0.5, 0.2), 0.3, topic="cmd_vel")
+    pilot.wait(lambda: len(pilot.flown()) >= 75 and len(pilot.odometry) >= 75)
+    count = len(told)
+    pilot.wait(lambda: len(told) > count)
+    before, after = pilot.odometry[-3], pilot.odometry[-1]
+    seconds = (stamp_of(after) - stamp_of(before)) * 1e-9
+    moved = [
+        (getattr(after.pose.pose.position, axis) - getattr(before.pose.pose.position, axis))
+        / seconds
+        for axis in "xyz"
+    ]
+    setpoint = told[-1].twist.linear
+    assert [setpoint.x, setpoint.y, setpoint.z] == pytest.approx(moved, abs=0.3)
+    assert np.hypot(*moved[:2]) == pytest.approx(np.hypot(1.5, 0.5), abs=0.2)
 
 
 @pytest.mark.timeout(300)
