@@ -10,7 +10,6 @@ from launch import LaunchDescription
 from launch.action import Action
 from launch_ros.actions import Node
 
-from liquid_control.ros import transport
 from liquid_control.ros.launching import (
     SWITCH,
     Argument,
@@ -75,8 +74,6 @@ def camera(value: Values) -> list[Action]:
             namespace=inner,
             parameters=[parameters[driver], sim_time(value)],
             output="screen",
-            # The shared memory that frames go through is the sender's.
-            additional_env=transport.variables(),
         )
     ]
 

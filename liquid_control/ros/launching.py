@@ -34,6 +34,7 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from liquid_control.errors import InputError
+from liquid_control.ros import transport
 
 __all__ = [
     "CAMERA",
@@ -157,6 +158,8 @@ def description(
     """A launch description: the arguments, then what `actions` makes of their values."""
 
     def begin(context: LaunchContext) -> list[Action]:
+        # Of the launch, which may be a node itself, and of all that it starts.
+        transport.choose()
         return actions({name: LaunchConfiguration(name).perform(context) for name in arguments})
 
     return LaunchDescription(

@@ -61,8 +61,10 @@ def test_every_argument_is_explained_by_the_real_tool(ros2, name):
 
 
 @pytest.fixture
-def described(ros2):
+def described(ros2, monkeypatch):
     """What a launch file starts: by executable its parameters and remappings."""
+    # A launch sets what the middleware of its process uses, unless somebody has.
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "DEFAULT")
     pytest.importorskip("launch", reason="the Python package launch of ROS 2 is not installed")
     from launch import LaunchContext
     from launch.actions import DeclareLaunchArgument, OpaqueFunction
