@@ -77,19 +77,25 @@ class Launch:
         return done.stdout + done.stderr
 
     def ros2_until(self, text: str, *command: str) -> str:
-        """What a command of ROS 2 that never ends had printed when a text came."""
-        with (self.folder / "tool.log").open("w+b") as output:
-            tool = subprocess.Popen(
-                [self.tool, *command],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**self.environment, "PYTHONUNBUFFERED": "1"},
-                start_new_session=True,
-            )
-            end, said = time.monotonic() + PATIENCE, ""
-            while text not in said and time.monotonic() < end:
-                time.sleep(0.1)
-                said = Path(output.name).read_text()
+        """What a command of ROS 2 that never ends had printed when a text came.
+
+        It is started again when it gives up, which it does where discovery takes long.
+        """
+        log = self.folder / "tool.log"
+        end, said, tool = time.monotonic() + PATIENCE, "", None
+        while text not in said and time.monotonic() < end:
+            if tool is None or tool.poll() is not None:
+                with log.open("wb") as output:
+                    tool = subprocess.Popen(
+                        [self.tool, *command],
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env={**self.environment, "PYTHONUNBUFFERED": "1"},
+                        start_new_session=True,
+                    )
+            time.sleep(0.1)
+            said = log.read_text()
+        if tool is not None:
             tool.kill()
             tool.wait()
         assert text in said, said
