@@ -109,7 +109,7 @@ class _Writer:
         context.time_base = Fraction(1, CLOCK)
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
         context.color_primaries = context.color_trc = 1  # BT.709: those of sRGB
-        self.ticks, self.stamp = 0, None
+        self.ticks, self.stamp, self.broken = 0, None, False
 
     def add(self, image: np.ndarray, stamp: int) -> float:
         """Append a picture; the time at which the video shows it [s]."""
@@ -122,10 +122,17 @@ class _Writer:
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.MPEG
         frame.pts, frame.time_base = self.ticks, Fraction(1, CLOCK)
-        self.file.mux(self.stream.encode(frame))
+        try:
+            self.file.mux(self.stream.encode(frame))
+        except OSError:
+            self.broken = True
+            raise
         return self.ticks / CLOCK
 
     def close(self) -> None:
+        # FFmpeg crashes where a file is written on whose disk was full before.
+        if self.broken:
+            return
         self.file.mux(self.stream.encode(None))
         self.file.close()
 
