@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from ruamel.yaml import YAML
 
@@ -48,6 +49,8 @@ class Graph:
     reply: dict[str, dict[str, str]]
     request: dict[str, dict[str, str]]
     flight: dict[str, str]
+    # By absolute name: whether its publisher is reliable, and whether it keeps its last message.
+    offered: dict[str, tuple[bool, bool]]
 
     def topics(self, layout: str) -> dict[str, str]:
         """Every topic that the nodes of this layout publish, absolute, and its type."""
@@ -82,6 +85,13 @@ def policies() -> dict[str, dict[str, set[str]]]:
 
 def listed(query: Callable, name: str, space: str) -> dict[str, str]:
     return {topic.removeprefix(f"/{space}/"): kinds[0] for topic, kinds in query(name, f"/{space}")}
+
+
+def offer(qos: QoSProfile) -> tuple[bool, bool]:
+    return (
+        qos.reliability == ReliabilityPolicy.RELIABLE,
+        qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +129,7 @@ def graph(start_shared, model, tmp_path_factory) -> Iterator[Graph]:
         published = {name for other in NODES for name in listed(publish, other, CAR)}
         missing = set(TOPICS) & published - set(listed(subscribe, "recorder", CAR))
         missing |= {"clock", "policy/neurons", "policy/facts"} - published
+        missing |= {"camera/image_raw"} - set(listed(subscribe, "policy", CAR))
         missing |= {"odom"} - set(listed(publish, "simulator", DRONE))
         if not missing:
             break
@@ -129,6 +140,15 @@ def graph(start_shared, model, tmp_path_factory) -> Iterator[Graph]:
             for query in (publish, subscribe, reply, request)
         ),
         listed(publish, "simulator", DRONE),
+        {
+            f"/{topic}": offer(
+                node.get_publishers_info_by_topic(f"/{space}/{topic}")[0].qos_profile
+            )
+            for space, names in ((DRONE, ("simulator",)), (CAR, NODES))
+            for name in names
+            for topic in listed(publish, name, space)
+            if not topic.startswith("/")
+        },
     )
     node.destroy_node()
     rclpy.try_shutdown()
@@ -193,6 +213,11 @@ def test_rviz_shows_what_is_published_with_that_type(graph, name):
     published = graph.topics(name)
     for topic, kind in shown.items():
         assert published[topic] == kind, topic
+    for wish in (display["Topic"] for display in displays if "Topic" in display):
+        reliable, latched = graph.offered[wish["Value"]]
+        # Who asks for more than is offered hears nothing; who is late misses what is not kept.
+        assert reliable or wish["Reliability Policy"] == "Best Effort", wish
+        assert latched == (wish["Durability Policy"] == "Transient Local"), wish
 
 
 @pytest.mark.parametrize("name", ["drive", "drone"])
