@@ -55,6 +55,9 @@ def flooded(rig: Rig, target: str) -> Flooded:
     if target == "image":
         rig.inflict("flood")
     else:
+        if target == "joy":
+            rig.start("teleop", "-p", "input:=joystick")
+            rig.wait(lambda: rig.node.count_subscribers("joy"), "teleop listens")
         rig.start("flood", "-p", f"target:={target}", module="fault_rig.flood")
         rig.wait(lambda: " sent in" in rig.children["flood"].last_words(), "the flood runs")
     sent = ""
@@ -72,6 +75,8 @@ def flooded(rig: Rig, target: str) -> Flooded:
         else:
             sent = rig.children["flood"].last_words().rpartition(": ")[2]
             rig.kill("flood")
+        if target == "joy":
+            rig.kill("teleop")
     _check([told.speed for told in rig.told if told.at > began])
     assert growth < GROWTH, f"the nodes grew by {growth:.0f} MB"
     rig.wait(
