@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import attention_rates as rates
 import numpy as np
 import torch
 import tyro
@@ -29,7 +30,6 @@ from liquid_control.attention.monitor import AttentionMonitor, Calibration, Limi
 from liquid_control.attention.visual_backprop import visual_backprop
 from liquid_control.data.drive import find_bags, load_drive
 from liquid_control.errors import InputError
-from liquid_control.evaluation.statistics import wilson_interval
 from liquid_control.files import replace_file
 from liquid_control.policy import Driver, Policy
 from liquid_control.policy.fingerprint import weights_hash
@@ -148,32 +148,29 @@ def _spread(bags: list[Path], most: int) -> list[Path]:
 def _limits(followed: list[np.ndarray], elapsed: list[float], seconds: float) -> Limits:
     """So that ordinary drives raise half as many alarms as promised, by either figure a half."""
     settled = [each[int(1.0 / step) + 1 :] for each, step in zip(followed, elapsed, strict=True)]
-    allowed = int(seconds / BETWEEN_ALARMS / 2 / 2)
-    # Drives are independent, moments of one are not: the extremes of drives are what counts.
-    drift = np.sort([each[:, 1].max() for each in settled])[-1 - allowed]
-    similarity = np.sort([each[:, 0].min() for each in settled])[allowed]
+    # In one drive. Drives are independent, moments of one are not: so the extremes of drives count.
+    chance = seconds / len(settled) / BETWEEN_ALARMS / 4
+    drift = _exceeded(np.array([each[:, 1].max() for each in settled]), chance)
+    similarity = -_exceeded(np.array([-each[:, 0].min() for each in settled]), chance)
     together = np.concatenate(settled)
     return Limits(
-        drift=float(drift) * 1.0001,
+        drift=drift,
         drift_clear=float(min(np.quantile(together[:, 1], 0.99), 0.97 * drift)),
-        similarity=float(similarity) - 1e-4,
+        similarity=similarity,
         similarity_clear=float(max(np.quantile(together[:, 0], 0.01), similarity + 0.05)),
     )
 
 
-def alarms(followed: np.ndarray) -> int:
-    """How often an alarm began."""
-    alarm = followed[:, 2] > 0
-    return int(alarm[0]) + int((alarm[1:] & ~alarm[:-1]).sum())
+def _exceeded(extremes: np.ndarray, chance: float, tail: float = 0.2) -> float:
+    """The level that a drive's extreme exceeds with a chance, which may be rarer than was seen.
 
-
-def rate_interval(count: int, seconds: float) -> tuple[float, float, float]:
-    """Alarms in ten minutes, and the ends of their exact 95 % interval (Garwood 1936)."""
-    from scipy.stats import chi2
-
-    low = chi2.ppf(0.025, 2 * count) / 2 if count else 0.0
-    high = chi2.ppf(0.975, 2 * count + 2) / 2
-    return tuple(600.0 * value / seconds for value in (count, low, high))
+    The upper tail is taken to be exponential (peaks over threshold, Coles 2001, section 4).
+    """
+    if chance >= tail:
+        return float(np.quantile(extremes, 1 - chance))
+    begin = float(np.quantile(extremes, 1 - tail))
+    excess = float((extremes[extremes > begin] - begin).mean())
+    return begin + excess * float(np.log(tail / chance))
 
 
 def measure(
@@ -209,7 +206,7 @@ def measure(
         clean.append((frames, elapsed, attention(policy, frames, elapsed)))
     scores = [maps.follow(calibration) for _, _, maps in clean]
     steps = [elapsed for _, elapsed, _ in clean]
-    results["normal"]["drives"] = _normal(scores, steps)
+    results["normal"]["drives"] = rates.normal(scores, steps)
     if rest:
         bags = find_bags(rest)
         used = set(_spread(bags, calibration.facts["bags"]))
@@ -218,7 +215,7 @@ def measure(
         more = [
             attention(policy, *drive).follow(calibration) for drive in drives(policy, left, every)
         ]
-        results["normal"]["rest"] = _normal(more, steps)
+        results["normal"]["rest"] = rates.normal(more, steps)
     print(results["normal"])
     span = int(seconds / clean[0][1])
     chosen = [clean[i] for i in np.linspace(0, len(clean) - 1, min(most, len(clean))).astype(int)]
@@ -243,7 +240,7 @@ def measure(
                 elapsed,
             )
             runs.append((joined.follow(calibration), at, elapsed))
-        results["disturbed"][name] = _noticed(runs, normal)
+        results["disturbed"][name] = rates.noticed(runs, normal)
         print(
             name,
             {
@@ -256,56 +253,6 @@ def measure(
     path = RESULTS / f"attention_monitor_{folder.name}.json"
     replace_file(path, json.dumps(results) + "\n")
     print(path)
-
-
-def _normal(followed: list[np.ndarray], steps: list[float]) -> dict:
-    """False alarms."""
-    seconds = sum(len(each) * step for each, step in zip(followed, steps, strict=True))
-    count = sum(map(alarms, followed))
-    return {
-        "drives": len(followed),
-        "seconds": seconds,
-        "alarms": count,
-        "alarms_in_10_min": rate_interval(count, seconds),
-        "share_of_time": float(np.concatenate(followed)[:, 2].mean()),
-    }
-
-
-def _noticed(runs: list[tuple[np.ndarray, int, float]], normal: np.ndarray) -> dict:
-    """What became of drives that are disturbed from a place `at` on."""
-    heard = [followed[at:, 2] > 0 for followed, at, _ in runs]
-    steps = [elapsed for _, _, elapsed in runs]
-    # An alarm that stood already says nothing of the disturbance.
-    fresh = [not followed[at - 1, 2] for followed, at, _ in runs]
-    first = [
-        float(np.argmax(each)) * step if each.any() else np.inf
-        for each, step in zip(heard, steps, strict=True)
-    ]
-    counted = [time for time, new in zip(first, fresh, strict=True) if new]
-    within = sum(time <= 5.0 for time in counted)
-    odd = np.concatenate([followed[at + int(2 / step) :, 1] for followed, at, step in runs])
-    limits = np.quantile(np.concatenate((normal[:, 1], odd)), np.linspace(0, 1, 200))
-    finite = [time for time in counted if np.isfinite(time)]
-    return {
-        "drives": len(counted),
-        "noticed_in_5_s": within,
-        "share": within / max(len(counted), 1),
-        "interval": wilson_interval(within, len(counted)) if counted else [0.0, 1.0],
-        "median_seconds": float(np.median(finite)) if finite else None,
-        "share_of_time": float(np.mean(np.concatenate(heard))),
-        "area_under_roc": _area(normal[:, 1], odd),
-        "false_alarms": [round(float(np.mean(normal[:, 1] > limit)), 5) for limit in limits],
-        "detections": [round(float(np.mean(odd > limit)), 4) for limit in limits],
-        "drift": [round(float(value), 3) for value in runs[0][0][:, 1]],
-        "begins": runs[0][1],
-    }
-
-
-def _area(usual: np.ndarray, odd: np.ndarray) -> float:
-    """Probability that an odd score is above a usual one."""
-    ordered = np.sort(usual)
-    below = np.searchsorted(ordered, odd, "left") + np.searchsorted(ordered, odd, "right")
-    return float(below.mean() / 2 / len(ordered))
 
 
 def _other_world(
