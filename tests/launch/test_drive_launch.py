@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -49,8 +50,9 @@ def test_ctrl_c_while_the_model_still_loads_ends_every_node(launch, model):
     run = launch("drive", f"model:={model}")
     run.wait_for("Commands pass up to")
     said = run.interrupt()
-    assert "Traceback" not in said, said
-    assert "process has died" not in said, said
+    # Of the nodes: launch_ros itself may complain of a service that it was waiting for.
+    assert not re.search(r"\[\w+-\d\] Traceback", said), said
+    assert said.count("process has finished cleanly") == 3, said
     assert not run.survivors
 
 
