@@ -92,7 +92,7 @@ class Calibration:
 
         The covariance is drawn towards a multiple of the identity by `shrink` (Ledoit and Wolf
         2004), so that directions in which training hardly varies do not decide alone; by a multiple
-        of each variance instead, noise of variance 0.05 was noticed in 17 % of drives, not 100 %.
+        of each variance instead, noise of variance 0.05 was noticed 17 % of the time, not 100 %.
         """
         mean = descriptions.mean(0)
         covariance = np.cov(descriptions.T)
