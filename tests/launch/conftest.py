@@ -147,3 +147,6 @@ def launch(ros2: str, tmp_path: Path) -> Iterator[Callable[..., Launch]]:
     for one in started:
         if one.process.poll() is None:
             one.interrupt()
+    if started:
+        # The tools leave one behind, which keeps what it knows of this domain for two hours.
+        started[0].ros2("daemon", "stop", succeeds=False)
