@@ -17,6 +17,10 @@ from liquid_control.errors import InputError
 __all__ = ["ENCODINGS", "decode_image", "is_plain"]
 
 
+# Pixels; more than any camera has, and 200 MB.
+_MOST = 2**26
+
+
 @dataclass(frozen=True)
 class _Encoding:
     """How the bytes of a raw image lie.
@@ -132,7 +136,7 @@ def _compressed(data: np.ndarray, format: str) -> np.ndarray:
     as_it_is = encoding is not None and (original.startswith("bayer_") or encoding.wide)
     flags = cv2.IMREAD_UNCHANGED if as_it_is else cv2.IMREAD_COLOR
     try:
-        decoded = cv2.imdecode(data, flags) if data.size else None
+        decoded = cv2.imdecode(data, flags) if 0 < _announced(data.data) <= _MOST else None
     except cv2.error:
         decoded = None
     if decoded is None:
@@ -151,6 +155,26 @@ def _compressed(data: np.ndarray, format: str) -> np.ndarray:
             f"got {decoded.dtype} {decoded.shape}; check the camera's republisher."
         )
     return _rgb(decoded, encoding)
+
+
+def _announced(file: memoryview) -> int:
+    """Pixels that a PNG or JPEG file says to have; 0 for any other or damaged one.
+
+    A changed byte there makes a decoder ask for gigabytes.
+    """
+    if file[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(file[16:20], "big") * int.from_bytes(file[20:24], "big")
+    place = 2 if file[:2] == b"\xff\xd8" else len(file)
+    while place + 9 <= len(file) and file[place] == 0xFF:
+        kind = file[place + 1]
+        # Start of frame; three markers of that range are something else (ITU-T T.81, table B.1).
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            rows, columns = file[place + 5 : place + 7], file[place + 7 : place + 9]
+            return int.from_bytes(rows, "big") * int.from_bytes(columns, "big")
+        # A marker may be preceded by fill bytes, and is followed by its length.
+        filled = kind == 0xFF
+        place += 1 if filled else 2 + int.from_bytes(file[place + 2 : place + 4], "big")
+    return 0
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ its own callback; what it publishes is caught instead of sent.
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -137,6 +138,18 @@ good_images = st.builds(
     st.sampled_from([78, 5, 480]),
     st.sampled_from([200, 3, 640]),
 )
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png"])
+def test_a_damaged_size_takes_no_gigabytes(kind: str):
+    file = bytearray(encoded(kind, (16, 24, 3), False))
+    place = file.index(b"\xff\xc0") + 5 if kind == ".jpg" else 16
+    width = 2 if kind == ".jpg" else 4
+    file[place : place + 2 * width] = (30_000).to_bytes(width, "big") * 2
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="cannot be decoded"):
+        decode_image(messages.compressed_image(bytes(file), 0))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
 @pytest.mark.ros
