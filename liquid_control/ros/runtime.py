@@ -90,13 +90,18 @@ class Stop:
             signal.signal(number, self._on_signal)
 
 
-def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> int:
+def run(
+    create: Callable[[Stop], Node],
+    arguments: list[str] | None = None,
+    shared_memory: bool = True,
+) -> int:
     """Run one node until it is done or a signal comes; the exit code of its process.
 
     Args:
         create: makes the node (heavy imports belong in there). The node's method `close`, where it
             has one, is called while it can still publish.
         arguments: of the process, for `--ros-args`; `sys.argv` by default.
+        shared_memory: False for a node that others must not be able to take along when they die.
 
     Returns:
         0 after a clean end, 2 when the node's input did not fit, else what the node gave `Stop`.
@@ -104,7 +109,7 @@ def run(create: Callable[[Stop], Node], arguments: list[str] | None = None) -> i
     stop = Stop()
     stop.listen()
     memory.keep_freed()
-    transport.choose()
+    transport.choose(shared_memory)
     rclpy.init(
         args=sys.argv if arguments is None else arguments,
         signal_handler_options=SignalHandlerOptions.NO,

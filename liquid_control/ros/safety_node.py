@@ -318,7 +318,7 @@ class SafetyNode(Node):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return run(SafetyNode, arguments)
+    return run(SafetyNode, arguments, shared_memory=False)
 
 
 if __name__ == "__main__":

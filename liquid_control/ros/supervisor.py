@@ -96,7 +96,8 @@ def supervise(
     outcome = Outcome()
     log = folder / "log"
     os.environ.update(processes.environment(log))
-    transport.choose()
+    # Who watches nodes die shares no memory with them; they choose for themselves.
+    transport.choose(shared_memory=False)
     children: list[processes.Child] = []
     try:
         for node in nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from liquid_control import models
 
@@ -15,26 +16,33 @@ _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _CHOSEN = ("FASTDDS_BUILTIN_TRANSPORTS",)
 
 
-def variables() -> dict[str, str]:
+def variables(shared_memory: bool = True) -> dict[str, str]:
     """What the environment of a process needs for it; nothing where the user has chosen.
 
     With the default of 512 kB a 640 x 480 frame of 900 kB arrives only now and then
     (docs/latency.md). The memory is the sender's. With LOCALHOST nobody looks for others, yet Fast
     DDS leaves ports open to the network (docs/security.md), which the second profile closes. Other
     middlewares do not read the variables.
+
+    Args:
+        shared_memory: False for a process that must outlive others: one that is killed while it
+            writes leaves memory behind that can end who shares it (Fast DDS issues 5469, 6501).
     """
-    if any(os.environ.get(name) for name in (*_PROFILES, *_CHOSEN)):
+    config = models.share() / "config"
+    chosen = [os.environ.get(name) for name in (*_PROFILES, *_CHOSEN)]
+    # A parent process of ours may have left a profile of ours, which is nobody's choice.
+    if any(value and Path(value).parent != config for value in chosen):
         return {}
     name = _PROFILES[os.environ.get("ROS_DISTRO") == "jazzy"]
     local = os.environ.get(_RANGE) in (None, "", "LOCALHOST")
-    profile = f"fastdds{'_localhost' if local else ''}.xml"
-    return {name: str(models.share() / "config" / profile)}
+    parts = ["fastdds", *["localhost"] * local, *["udp"] * (not shared_memory)]
+    return {name: str(config / f"{'_'.join(parts)}.xml")}
 
 
-def choose() -> None:
-    """Give this process, before `rclpy.init`, shared memory that holds whole camera frames, and
-    keep it to this machine unless the user has opened it to the network.
+def choose(shared_memory: bool = True) -> None:
+    """Give this process, before `rclpy.init`, shared memory that holds whole camera frames, or
+    none, and keep it to this machine unless the user has opened it to the network.
     """
     if not os.environ.get(_RANGE):
         os.environ[_RANGE] = "LOCALHOST"
-    os.environ.update(variables())
+    os.environ.update(variables(shared_memory))

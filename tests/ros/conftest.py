@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from sensor_msgs.msg import JointState
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
 from liquid_control.data.messages import read_named_vector
 from liquid_control.policy import Policy
-from liquid_control.ros import conversion, processes
+from liquid_control.ros import conversion, processes, transport
 from liquid_control.ros.runtime import COMMAND, SENSOR
 
 PATIENCE = 20.0
@@ -123,6 +124,8 @@ def camera_of() -> type[Camera]:
 def _domain() -> None:
     os.environ["ROS_DOMAIN_ID"] = str(processes.free_domain())
     os.environ[MARK] = uuid.uuid4().hex
+    # Tests kill nodes, which must not take this process along.
+    transport.choose(shared_memory=False)
 
 
 @pytest.fixture(scope="session")
@@ -167,9 +170,16 @@ def starter(folder: Path) -> Iterator[Callable[..., processes.Child]]:
         return child
 
     yield start_node
+    # Asked first: what is killed leaves its shared memory behind.
     for child in children:
-        child.process.kill()
-        child.process.wait()
+        child.process.send_signal(signal.SIGCONT)
+        child.process.terminate()
+    for child in children:
+        try:
+            child.process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Bool
 
+from liquid_control.data.messages import read_named_vector
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED
 
@@ -140,9 +141,17 @@ def test_a_person_at_the_keyboard_takes_stops_releases_and_gives_back(probe, sta
     drive(probe, lambda: heard and heard[-1].twist.linear.x == 3.0)
     drive(probe, lambda: terminal.shows("policy drives | told  3.0 m/s"))
     assert not asked
-    terminal.press("\x1b[Aa")
-    drive(probe, lambda: asked and driver() == "person" and heard[-1].twist.linear.x == 4.0)
-    # The vehicle was taken at the speed that it had, one step faster and one to the left.
+    # The vehicle is taken at the speed that it has, one step faster and one to the left; on a busy
+    # machine that may just be less than 3 m/s, and it is given back and taken once more.
+    for _ in range(5):
+        terminal.press("\x1b[Aa")
+        drive(probe, lambda: asked and driver() == "person")
+        drive(probe, lambda: heard[-1].twist.linear.x == asked[-1].twist.linear.x)
+        if asked[-1].twist.linear.x == pytest.approx(4.0):
+            break
+        terminal.press("g")
+        drive(probe, lambda: driver() == "policy" and heard[-1].twist.linear.x == 3.0)
+        drive(probe, lambda: read_named_vector(beats[-1])["speed"] == 3.0)
     assert asked[-1].twist.linear.x == pytest.approx(4.0)
     assert asked[-1].twist.angular.z == pytest.approx(4.0 * 0.006)
     terminal.press("g")

@@ -1,6 +1,7 @@
 """Camera frames larger than the middleware's default shared memory arrive."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.slow
 def test_frames_of_640_x_480_arrive(chosen, probe, start, model, camera_of):
     start("policy", "-p", f"model:={model}")
     camera, sent, send = camera_of(probe), [], probe.send_frame
@@ -50,3 +52,16 @@ def test_the_variable_is_the_one_that_the_distribution_reads(monkeypatch, distri
     (chosen,) = transport.variables().items()
     assert chosen[0] == name
     assert os.path.isfile(chosen[1])
+
+
+@pytest.mark.parametrize("discovery", ["LOCALHOST", "SUBNET"])
+def test_who_must_outlive_others_shares_no_memory_whatever_its_parent_uses(
+    monkeypatch, chosen, discovery
+):
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", discovery)
+    for shared in (True, False, True):
+        transport.choose(shared)
+        (profile,) = transport.variables(shared).values()
+        assert profile in (os.environ.get(name) for name in PROFILES)
+        assert ("<type>SHM</type>" in Path(profile).read_text()) == shared
+        assert ("127.0.0.1" in Path(profile).read_text()) == (discovery == "LOCALHOST")
