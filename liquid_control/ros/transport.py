@@ -16,6 +16,10 @@ _RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _CHOSEN = ("FASTDDS_BUILTIN_TRANSPORTS",)
 
 
+# What rmw_fastrtps calls a process that its profile alone describes.
+_BY_PROFILE = "SYSTEM_DEFAULT"
+
+
 def variables(shared_memory: bool = True) -> dict[str, str]:
     """What the environment of a process needs for it; nothing where the user has chosen.
 
@@ -26,17 +30,22 @@ def variables(shared_memory: bool = True) -> dict[str, str]:
 
     Args:
         shared_memory: False for a process that must outlive others: one that is killed while it
-            writes leaves memory behind that can end who shares it (Fast DDS issues 5469, 6501).
+            writes leaves a lock behind that can end who shares its memory (docs/faults.md).
     """
     config = models.share() / "config"
+    alone = str(config / "fastdds_localhost_udp.xml")
     chosen = [os.environ.get(name) for name in (*_PROFILES, *_CHOSEN)]
     # A parent process of ours may have left a profile of ours, which is nobody's choice.
     if any(value and Path(value).parent != config for value in chosen):
         return {}
     name = _PROFILES[os.environ.get("ROS_DISTRO") == "jazzy"]
-    local = os.environ.get(_RANGE) in (None, "", "LOCALHOST")
-    parts = ["fastdds", *["localhost"] * local, *["udp"] * (not shared_memory)]
-    return {name: str(config / f"{'_'.join(parts)}.xml")}
+    asked = os.environ.get(_RANGE) or "LOCALHOST"
+    if asked == "LOCALHOST" or (asked == _BY_PROFILE and alone in chosen):
+        if shared_memory:
+            return {name: str(config / "fastdds_localhost.xml"), _RANGE: "LOCALHOST"}
+        # With LOCALHOST rmw_fastrtps adds shared memory to any profile.
+        return {name: alone, _RANGE: _BY_PROFILE}
+    return {name: str(config / f"fastdds{'' if shared_memory else '_udp'}.xml")}
 
 
 def choose(shared_memory: bool = True) -> None:
