@@ -264,6 +264,7 @@ def draw(measured: list[Contender], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib import ticker
 
     rates = sorted(measured[0].ages)
     figure, axes = plt.subplots(1, len(rates), figsize=(4.6 * len(rates), 3.4), sharey=True)
@@ -274,6 +275,9 @@ def draw(measured: list[Contender], path: Path) -> None:
             axis.step(ages, later, where="post", label=contender.name)
         axis.axhline(0.01, color="0.6", linewidth=0.8, linestyle="--")
         axis.set(yscale="log", xscale="log", xlabel="frame to command [ms]", title=f"{rate:g} Hz")
+        axis.xaxis.set_major_locator(ticker.FixedLocator([1, 2, 5, 10, 20, 50, 100]))
+        axis.xaxis.set_major_formatter(ticker.ScalarFormatter())
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.grid(alpha=0.25, which="both")
     np.atleast_1d(axes)[0].set_ylabel("share of frames that took longer")
     np.atleast_1d(axes)[0].legend(frameon=False)
