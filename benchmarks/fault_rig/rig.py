@@ -23,7 +23,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 
-from liquid_control.ros import conversion, processes
+from liquid_control.ros import conversion, processes, transport
 from liquid_control.ros.runtime import COMMAND, LATCHED
 
 __all__ = ["Rig", "Told", "untrained"]
@@ -85,6 +85,8 @@ class Rig:
         self._environment["PYTHONPATH"] = os.pathsep.join(paths)
 
     def __enter__(self) -> Rig:
+        # Who watches nodes being killed shares no memory with them.
+        transport.choose(shared_memory=False)
         self._context = Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node("listener", context=self._context)
@@ -108,8 +110,8 @@ class Rig:
         traceback: TracebackType | None,
     ) -> None:
         for child in self._all:
-            child.process.kill()
-            child.process.wait()
+            child.process.send_signal(signal.SIGCONT)
+            processes.stop(child)
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self._context)

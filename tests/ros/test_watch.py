@@ -41,8 +41,7 @@ def damaged(tmp_path, model):
     arguments = ["--ros-args", "-p", f"model:={model}", "-p", "speed:=4.0"]
     child = processes.start("policy", "damaged_policy", arguments, environment, tmp_path)
     yield child
-    child.process.kill()
-    child.process.wait()
+    processes.stop(child)
 
 
 class Road:
