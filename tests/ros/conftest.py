@@ -57,8 +57,16 @@ class Probe(Node):
         return heard
 
     def wait(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+        """Spin until the condition holds; one on the last of no messages does not hold yet."""
+
+        def holds() -> object:
+            try:
+                return condition()
+            except IndexError:
+                return False
+
         end = time.monotonic() + seconds
-        while not condition():
+        while not holds():
             assert time.monotonic() < end, f"not within {seconds} s"
             self._executor.spin_once(timeout_sec=0.02)
 

@@ -195,7 +195,7 @@ def test_a_joystick_drives_while_its_dead_mans_button_is_held(probe, start):
         return beats[-1].header.frame_id
 
     hold(lambda: driver() == "policy" and heard[-1].twist.linear.x == 3.0)
-    hold(lambda: driver() == "person" and heard[-1].twist.angular.z > 0.2, 4)
+    hold(lambda: asked and driver() == "person" and heard[-1].twist.angular.z > 0.2, 4)
     speed = 10.0 * (0.5 - 0.05) / 0.95
     assert asked[-1].twist.linear.x == pytest.approx(speed)
     assert asked[-1].twist.angular.z == pytest.approx(speed * 0.06)
