@@ -36,7 +36,7 @@ def variables(shared_memory: bool = True) -> dict[str, str]:
     alone = str(config / "fastdds_localhost_udp.xml")
     chosen = [os.environ.get(name) for name in (*_PROFILES, *_CHOSEN)]
     # A parent process of ours may have left a profile of ours, which is nobody's choice.
-    if any(value and Path(value).parent != config for value in chosen):
+    if any(value and Path(value).resolve().parent != config.resolve() for value in chosen):
         return {}
     name = _PROFILES[os.environ.get("ROS_DISTRO") == "jazzy"]
     asked = os.environ.get(_RANGE) or "LOCALHOST"
