@@ -86,7 +86,7 @@ def simulate(
     if not parameters.is_file():
         raise InputError(f"No parameter file {parameters}; give an existing one with --params.")
     options = _as_json(option)
-    check_world(world, options)
+    _check_fit(kind, folder, world, check_world(world, options))
     run = new_folder(out, kind)
     plan = nodes(folder.resolve(), world, seed, mode, parameters.resolve(), run / "bag", options)
     title = f"{folder.name} {verb} {world}, seed {seed}"
@@ -99,6 +99,24 @@ def simulate(
     return finish(run, title, outcome, facts, report)
 
 
+def _check_fit(kind: str, folder: Path, world: str, inputs: Sequence[str]) -> None:
+    """Raises InputError where a world's `inputs` are no vehicle for the command or the model."""
+    try:
+        spec = json.loads((folder / "config.json").read_text())["command"]
+        outputs = [output["name"] for output in spec["outputs"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # The policy node says what is wrong with it.
+    flown, takes = "vx" in inputs, f"The world {world} takes {' and '.join(inputs)}"
+    if flown != (kind == "drone"):
+        other = "drone" if flown else "drive"
+        raise InputError(f"{takes}; use `liquid-control {other}` or another world.")
+    if flown != ("vx" in outputs):
+        raise InputError(
+            f"{takes}, and the model {folder.name} gives {' and '.join(outputs)}; choose a model "
+            "that was trained for such a vehicle."
+        )
+
+
 def _as_json(option: Sequence[str]) -> list[str]:
     """NAME=VALUE as the simulator node takes them."""
     if not option:
@@ -109,8 +127,11 @@ def _as_json(option: Sequence[str]) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in parse_options(option).items()]
 
 
-def check_world(world: str, options: Sequence[str] = ()) -> None:
+def check_world(world: str, options: Sequence[str] = ()) -> list[str]:
     """Draw a world's first frame in a process of its own: a graphics driver may end it.
+
+    Returns:
+        What the world takes, by name.
 
     Raises:
         InputError: it cannot be drawn; the sentence says why.
@@ -133,6 +154,7 @@ def check_world(world: str, options: Sequence[str] = ()) -> None:
         raise InputError(
             f"The world {world} cannot be drawn ({said}); `liquid-control doctor` looks for why."
         )
+    return done.stdout.splitlines()[-1].split()
 
 
 def patience(mode: str) -> dict[str, float]:

@@ -256,11 +256,14 @@ class SimulatorNode(Node):
 
 
 def draw_once(world: str, options: list[str]) -> int:
-    """Draw a world's first frame; exit code 0, or 2 with the reason on stderr."""
+    """Draw a world's first frame and print what the world takes; exit code 0, or 2 with the
+    reason on stderr.
+    """
     try:
         drawn = World(world, options)
         drawn.reset(seed=0)
         drawn.close()
+        print(*drawn.outputs)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

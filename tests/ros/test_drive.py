@@ -137,6 +137,8 @@ def test_ctrl_c_ends_a_drive_early_but_cleanly(model, tmp_path, survivors):
         (["--seconds", "0"], "--seconds"),
         (["--params", "/nowhere.yaml"], "/nowhere.yaml"),
         (["--world", "CartPole-v1"], "CartPole-v1"),
+        (["--world", "liquid_control/Drone-v0"], "liquid-control drone"),
+        (["--model", "drone_ncp"], "gives vx and vy"),
     ],
 )
 def test_wrong_input_is_said_in_one_line_before_anything_starts(model, tmp_path, arguments, word):
