@@ -33,6 +33,7 @@ from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.training import curves
 from liquid_control.training.batches import Windows, validation_loader
+from liquid_control.training.budget import Budget
 from liquid_control.training.closed_loop import ClosedLoopScore
 from liquid_control.training.module import Imitation
 from liquid_control.training.networks import make_policy
@@ -160,13 +161,14 @@ def fit(
         )
     windows = Windows(parts[0], recipe, varied=True)
     facts = {"frames": [sum(map(len, part)) for part in parts], "init": str(init), **_plain(recipe)}
-    module = Imitation(policy.train(), recipe, windows, facts, machine.loaders)
+    budget = Budget(recipe.core_minutes) if recipe.core_minutes else None
+    module = Imitation(policy.train(), recipe, windows, facts, machine.loaders, budget)
     last = _checkpoint(work, facts)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     loop = ClosedLoopScore(recipe.closed_loop, work) if recipe.closed_loop.world else None
     speed = _Speed()
-    trainer = _trainer(recipe, machine, work, [speed, *([loop] if loop else []), *callbacks])
+    trainer = _trainer(recipe, machine, work, [speed, *filter(None, (loop, budget)), *callbacks])
     _announce(trainer, drives, parts, windows, last)
     started = time.perf_counter()
     with warnings.catch_warnings():
@@ -199,6 +201,7 @@ def fit(
             "windows": len(windows),
             "steps": trainer.global_step,
             "minutes": round((time.perf_counter() - started) / 60, 2),
+            **({"core_minutes": round(budget.used / 60, 2)} if budget else {}),
             "frames_per_second": round(speed.mean, 1),
             "losses": {
                 name: float(value)

@@ -13,6 +13,7 @@ from torch import Tensor
 from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.training.batches import Order, Stream, Windows
+from liquid_control.training.budget import Budget
 from liquid_control.training.recipe import Recipe
 
 __all__ = ["Imitation", "learning_rate_share", "weighted_loss"]
@@ -59,6 +60,7 @@ class Imitation(lightning.LightningModule):
         windows: the training data.
         facts: what identifies this training; a checkpoint is only resumed by its own.
         workers: processes that load batches; 0 loads them in this one.
+        budget: of processor time, if the training may end before all its steps are done.
 
     Attributes:
         averaged: exponential moving average of the policy, or None.
@@ -72,10 +74,11 @@ class Imitation(lightning.LightningModule):
         windows: Windows,
         facts: dict | None = None,
         workers: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__()
         self.policy, self.recipe, self.windows = policy, recipe, windows
-        self.facts, self.workers = facts or {}, workers
+        self.facts, self.workers, self.budget = facts or {}, workers, budget
         self.steps = recipe.epochs * len(Order(windows, recipe))
         self.averaged: Policy | None = None
         if recipe.ema:
@@ -188,10 +191,14 @@ class Imitation(lightning.LightningModule):
             },
         ]
         optimiser = torch.optim.AdamW(groups)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: learning_rate_share(step, self.steps, recipe.warmup)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate_share)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate_share(self, step: int) -> float:
+        # A rate that is still high when the time is over would cost a slow network its last digits.
+        if self.budget is not None and step >= self.recipe.warmup:
+            step = max(step, round(self.budget.share * self.steps))
+        return learning_rate_share(step, self.steps, self.recipe.warmup)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["training"] = json.dumps(self.facts)
