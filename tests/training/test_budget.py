@@ -46,7 +46,8 @@ def test_a_training_ends_with_its_time_at_a_rate_of_nearly_zero(small, clock, tm
         rates.append(module._rate_share(3))
         clock.now += 6
     assert rates == sorted(rates, reverse=True)
-    assert rates[0] > 0.99 and rates[-1] < 1e-6
+    assert rates[0] > 0.99
+    assert rates[-1] < 1e-6
 
 
 def test_time_before_an_interruption_counts(small, clock, tmp_path, monkeypatch):
