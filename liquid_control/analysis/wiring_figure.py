@@ -42,8 +42,8 @@ WIRING_STYLE = f"""
 .wiring .badge text {{ fill: var(--paper, #fff); font-weight: 650; }}
 """
 
-# paintWiring(svg, states, currents): a number for each neuron of the layout, sensory ones first, and
-# for each synapse (or null). Full colour and width are at 1: callers divide by the largest they show.
+# paintWiring(svg, states, currents): a number for each neuron of the layout, sensory ones first,
+# and for each synapse (or null). Full colour and width are at 1: divide by the largest shown.
 WIRING_SCRIPT = f"""
 function paintWiring(svg, states, currents) {{
   svg.querySelectorAll("circle.state").forEach(circle => {{
