@@ -12,7 +12,7 @@ from liquid_control.data.drive import Drive
 from liquid_control.data.sequences import elapsed_times
 from liquid_control.policy import Policy
 
-__all__ = ["OpenLoop", "open_loop"]
+__all__ = ["OpenLoop", "answers", "open_loop"]
 
 BATCH = 64  # frames a call of the head
 
@@ -42,20 +42,28 @@ class OpenLoop:
         return figures
 
 
-@torch.inference_mode()
 def open_loop(policy: Policy, drives: Sequence[Drive]) -> OpenLoop:
-    """Run a policy over recordings as a node would: state carried on, reset after every gap.
+    """Run a policy over recordings, see `answers`.
 
     Frames of weight 0 have no label and are left out of the comparison.
     """
-    commands, labels = [], []
-    for drive in drives:
-        elapsed = torch.from_numpy(elapsed_times(drive))
-        for start, stop in drive.runs():
-            rows = (drive.frames[row : min(row + BATCH, stop)] for row in range(start, stop, BATCH))
-            features = torch.cat([policy.features(torch.from_numpy(np.array(r))) for r in rows])
-            asked, _ = policy.forward_features(features[None], None, elapsed[None, start:stop])
-            known = drive.weights[start:stop] > 0
-            commands.append(policy.spec.clip(asked[0].float().numpy())[known])
-            labels.append(drive.labels[start:stop][known])
+    known = [drive.weights > 0 for drive in drives]
+    commands = [answers(policy, drive)[rows] for drive, rows in zip(drives, known, strict=True)]
+    labels = [drive.labels[rows] for drive, rows in zip(drives, known, strict=True)]
     return OpenLoop(policy.spec.names, np.concatenate(commands), np.concatenate(labels))
+
+
+@torch.inference_mode()
+def answers(policy: Policy, drive: Drive) -> np.ndarray:
+    """Commands of a policy to a recording's frames, float32 (frames, outputs), clipped.
+
+    As a node would give them: state carried on, reset after every gap.
+    """
+    commands = np.zeros((len(drive), len(policy.spec)), np.float32)
+    elapsed = torch.from_numpy(elapsed_times(drive))
+    for start, stop in drive.runs():
+        rows = (drive.frames[row : min(row + BATCH, stop)] for row in range(start, stop, BATCH))
+        features = torch.cat([policy.features(torch.from_numpy(np.array(r))) for r in rows])
+        asked, _ = policy.forward_features(features[None], None, elapsed[None, start:stop])
+        commands[start:stop] = policy.spec.clip(asked[0].float().numpy())
+    return commands

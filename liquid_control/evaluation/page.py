@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +13,16 @@ import numpy as np
 from liquid_control.evaluation.figure_road import ERROR_END_M
 from liquid_control.evaluation.figure_style import ERROR_MAP
 from liquid_control.evaluation.figures import Chart
-from liquid_control.evaluation.page_style import SCRIPT, STYLE
+from liquid_control.evaluation.page_parts import (
+    Card,
+    cards,
+    chart,
+    data_uri,
+    document,
+    facts,
+    grid,
+)
+from liquid_control.evaluation.page_style import SCRIPT
 from liquid_control.evaluation.run_results import UNITS
 from liquid_control.evaluation.video import Film, Still
 
@@ -43,24 +51,16 @@ def render(results: dict, figures: Figures, film: Film | None, video: Path | Non
         film: stills and timing of the video, None without frames.
         video: where the video lies now; embedded if it is smaller than 8 MB, linked otherwise.
     """
-    title = escape(results["title"])
     parts = [_header(results), _cards(results), _video(film, video)]
-    roads = [_road(chart) for chart in figures.roads]
-    parts.append(_grid(*roads) if len(roads) > 1 else "".join(roads))
-    parts += [_chart(chart) for chart in figures.over_time]
-    parts.append(_chart(figures.neurons))
+    roads = [_road(each) for each in figures.roads]
+    parts.append(grid(*roads) if len(roads) > 1 else "".join(roads))
+    parts += [chart(each) for each in figures.over_time]
+    parts.append(chart(figures.neurons))
     parts += [_stills(film), _missing(results["missing"])]
-    facts = _table("The run", results["facts"] | _software(results["software"]))
-    numbers = _table("In numbers", _numbers(results))
-    parts.append(_grid(_chart(figures.scatter), _chart(figures.latency), numbers, facts))
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n"
-        f"<footer>{escape(results['written'])}</footer>\n</main>\n"
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    told = facts("The run", results["facts"] | _software(results["software"]))
+    numbers = facts("In numbers", _numbers(results))
+    parts.append(grid(chart(figures.scatter), chart(figures.latency), numbers, told))
+    return document(results["title"], parts, results["written"], SCRIPT)
 
 
 def _header(results: dict) -> str:
@@ -79,46 +79,37 @@ def _header(results: dict) -> str:
 
 def _cards(results: dict) -> str:
     frames, lateral = results["frames"], results["lateral_error_m"]
-    cards: list[tuple[str, str, str, str, bool]] = []
+    found: list[Card] = []
     for name, figure in results["imitation"].items():
         unit = UNITS.get(name, "")
         unit = f"({unit})²" if unit not in ("", "1") else ""
         zero = f"always 0: {figure['mse_always_zero']:.3g}"
-        cards.append((f"MSE of {name}", f"{figure['mse']:.3g}", unit, zero, False))
+        found.append(Card(f"MSE of {name}", f"{figure['mse']:.3g}", unit, zero))
         if figure["correlation"] is not None:
             over = f"over {figure['frames']:,} frames"
             value = f"{figure['correlation']:.3f}".replace("-", "−")
-            cards.append((f"Correlation, {name}", value, "", over, False))
+            found.append(Card(f"Correlation, {name}", value, "", over))
     if results["distance_m"] is not None:
         speed = results["mean_speed_m_s"]
         note = "" if speed is None else f"mean {speed:.1f} m/s"
-        cards.append(("Distance", f"{results['distance_m']:.0f}", "m", note, False))
-    cards.append(("Time", f"{results['duration_s']:.1f}", "s", "camera time", False))
+        found.append(Card("Distance", f"{results['distance_m']:.0f}", "m", note))
+    found.append(Card("Time", f"{results['duration_s']:.1f}", "s", "camera time"))
     if results["crashes"] is not None:
         lanes = results["lane_departures"]
         note = "" if lanes is None else f"lane departures {lanes}"
-        cards.append(("Crashes", str(results["crashes"]), "", note, results["crashes"] > 0))
+        found.append(Card("Crashes", str(results["crashes"]), "", note, results["crashes"] > 0))
     if results["flights"]:
         note = f"flights begun {results['flights']}"
-        cards.append(("Goals reached", str(results["targets_reached"]), "", note, False))
+        found.append(Card("Goals reached", str(results["targets_reached"]), "", note))
     if lateral:
         note = f"at most {lateral['max_abs']:.2f} m"
-        cards.append(("Mean lateral error", f"{lateral['mean_abs']:.2f}", "m", note, False))
+        found.append(Card("Mean lateral error", f"{lateral['mean_abs']:.2f}", "m", note))
     if latency := results["frame_to_command_ms"]:
         note = f"p50; p99 {latency['p99']:.1f} ms"
-        cards.append(("Frame to command", f"{latency['p50']:.1f}", "ms", note, False))
+        found.append(Card("Frame to command", f"{latency['p50']:.1f}", "ms", note))
     lost = f"missing {frames['missing']}, unanswered {frames['unanswered']}"
-    cards.append(("Camera frames", f"{frames['camera']:,}", "", lost, False))
-    items = "\n".join(_card(*card) for card in cards)
-    return f'<dl class="cards">\n{items}\n</dl>'
-
-
-def _card(label: str, value: str, unit: str, note: str, alarm: bool) -> str:
-    kind = ' class="alarm"' if alarm else ""
-    small = f"<small>{unit}</small>" if unit else ""
-    return (
-        f"<div><dt>{escape(label)}</dt><dd{kind}>{value}{small}</dd><dd>{escape(note)}</dd></div>"
-    )
+    found.append(Card("Camera frames", f"{frames['camera']:,}", "", lost))
+    return cards(found)
 
 
 def _video(film: Film | None, video: Path | None) -> str:
@@ -126,7 +117,7 @@ def _video(film: Film | None, video: Path | None) -> str:
         return ""
     size = video.stat().st_size
     if size < EMBED_BYTES:
-        source = _data("video/mp4", video.read_bytes())
+        source = data_uri("video/mp4", video.read_bytes())
         note = f"Also beside this page as {video.name}."
     else:
         source = video.name
@@ -142,43 +133,15 @@ def _video(film: Film | None, video: Path | None) -> str:
     )
 
 
-def _chart(chart: Chart | None, extra: str = "") -> str:
-    if chart is None:
-        return ""
-    keys = "".join(
-        f'<span><i style="background: {color}"></i>{escape(label)}</span>'
-        for color, label in chart.legend
-    )
-    timed, cursor = "", ""
-    if chart.axes and chart.span:
-        timed = (
-            f' class="timed" data-left="{chart.axes[0]:.5f}" data-right="{chart.axes[1]:.5f}" '
-            f'data-begin="{chart.span[0]:.4f}" data-end="{chart.span[1]:.4f}"'
-        )
-        cursor = '<span class="cursor"></span>'
-    note = f'<p class="note">{escape(chart.note)}</p>\n' if chart.note else ""
-    wide = " wide" if chart.axes else ""
-    return (
-        f'<section>\n<div class="head"><h2>{escape(chart.title)}</h2>'
-        f'<div class="legend">{keys}{extra}</div></div>\n{note}'
-        f'<div class="plot{wide}"><div{timed}>{chart.svg}{cursor}</div></div>\n</section>'
-    )
-
-
-def _road(chart: Chart) -> str:
-    if chart.legend:
-        return _chart(chart)
+def _road(road: Chart) -> str:
+    if road.legend:
+        return chart(road)
     stops = ", ".join(_hex(ERROR_MAP(share)) for share in np.linspace(0, 1, 5))
     ramp = (
         f'<span>lateral error 0 m <i class="ramp" style="margin: 0 5px; background: '
         f'linear-gradient(90deg, {stops})"></i> {ERROR_END_M:g} m and more</span>'
     )
-    return _chart(chart, ramp)
-
-
-def _grid(*sections: str) -> str:
-    """Two columns; the last of an odd number takes the whole width."""
-    return '<div class="pair">\n' + "\n".join(filter(None, sections)) + "\n</div>"
+    return chart(road, ramp)
 
 
 def _stills(film: Film | None) -> str:
@@ -213,7 +176,7 @@ def _still(still: Still) -> str:
         number = f"{still.command:+.3f}".replace("-", "−")
         text += f" · {escape(still.output)} {number} {'' if unit == '1' else escape(unit)}"
     alt = f"Frame at {still.time:.1f} s"
-    source = _data("image/jpeg", data)
+    source = data_uri("image/jpeg", data)
     return f'<figure><img src="{source}" alt="{alt}"><figcaption>{text}</figcaption></figure>'
 
 
@@ -263,21 +226,6 @@ def _numbers(results: dict) -> dict[str, str]:
 
 def _software(versions: dict[str, str]) -> dict[str, str]:
     return {"Software": ", ".join(f"{name} {version}" for name, version in versions.items())}
-
-
-def _table(title: str, rows: dict[str, str]) -> str:
-    lines = "\n".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
-        for name, value in rows.items()
-    )
-    return (
-        f'<section>\n<div class="head"><h2>{title}</h2></div>\n'
-        f"<table>\n{lines}\n</table>\n</section>"
-    )
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _hex(color: tuple) -> str:
