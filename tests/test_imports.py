@@ -25,7 +25,7 @@ ORDER = (
         "perception",
         "attention",
     ),
-    *("policy", "data", "rollout", "evaluation", "analysis", "training", "deploy", "ros"),
+    *("policy", "data", "deploy", "rollout", "evaluation", "analysis", "training", "ros"),
     *("doctor", "cli", "__main__"),
 )
 ENVS_MAY_IMPORT = {"errors", "command", "camera", "envs"}
