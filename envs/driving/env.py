@@ -24,7 +24,6 @@ from liquid_control.errors import InputError
 
 __all__ = ["DrivingEnv"]
 
-RATE = 30  # [Hz]
 # [s] that servo and tyres take to answer a new curvature.
 ANSWER = {"car": 0.08, "rc": 0.05}
 CHASE_HALF, CHASE_BACK = np.deg2rad(44), 9.0  # how far the view from behind sees aside; [m]
@@ -86,7 +85,7 @@ class DrivingEnv(gymnasium.Env):
 
     metadata: ClassVar[dict[str, Any]] = {
         "render_modes": ["human", "rgb_array", "chase"],
-        "render_fps": RATE,
+        "render_fps": Options.rate,
     }
 
     def __init__(
@@ -117,7 +116,8 @@ class DrivingEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Box(self.command.low, self.command.high)
         self.wheelbase = self._spec.wheelbase
         self.cruise = self._spec.cruise if cruise is None else float(cruise)
-        self._steps = round(seconds * RATE)
+        self._seconds = seconds
+        self.metadata = type(self).metadata | {"render_fps": self.options.rate}
         self._camera = camera
         fovy = self.options.camera_fovy or self._spec.camera_fovy
         self._front = FrontCamera(height, width, float(np.deg2rad(fovy)))
@@ -148,6 +148,9 @@ class DrivingEnv(gymnasium.Env):
                 f"This Driving-v1 was made for the vehicle {self._spec.name!r}, whose limits its "
                 f"action space has, got {self.options.vehicle!r}; make another world for it."
             )
+        self._rate = self.options.rate
+        self.metadata = type(self).metadata | {"render_fps": self._rate}
+        self._steps = round(self._seconds * self._rate)
         scale = self._spec.scale
         self.road = generate(roads, _style(self.options, scale), self._curvature.high)
         self._terrain = terrain.draw(roads, self.options.hills, scale)
@@ -161,7 +164,7 @@ class DrivingEnv(gymnasium.Env):
         return self._observe(), self._info(False)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, float]]:
-        """Drive for 1/30 s."""
+        """Drive for a frame, 1/30 s by default."""
         action = np.asarray(action, np.float64)
         if action.shape != (2,) or not np.all(np.isfinite(action)):
             raise ValueError(
@@ -171,14 +174,14 @@ class DrivingEnv(gymnasium.Env):
         first, second = map(float, self.command.clip(action))
         before = self._travelled
         drive = self._vehicle.step_steering if self._steering else self._vehicle.step
-        drive(first, second, 1 / RATE)
+        drive(first, second, 1 / self._rate)
         self._step += 1
         self._locate()
         ended = not self.road.closed and self._place.distance > self.road.length - self._end
         truncated = self._step >= self._steps or ended
         info = self._info(truncated)
         terminated = bool(info["crashed"])
-        progress = (self._travelled - before) * RATE / self.cruise
+        progress = (self._travelled - before) * self._rate / self.cruise
         centred = max(0.0, 1 - (info["lateral_error"] / (self.road.style.lane_width / 2)) ** 2)
         reward = progress * centred - 10.0 * terminated
         if self.render_mode == "human":
@@ -191,7 +194,7 @@ class DrivingEnv(gymnasium.Env):
         preview = ANSWER[self._spec.name] + self._vehicle.physics.delay
         curvature, speed = self._expert.command(
             *(self.road, self._place, pose.yaw, pose.speed, self.cruise, preview),
-            *(self.traffic, self._step / RATE),
+            *(self.traffic, self._step / self._rate),
         )
         if not self._steering:
             return np.array([curvature, speed], np.float32)
@@ -218,7 +221,7 @@ class DrivingEnv(gymnasium.Env):
         if self.render_mode == "chase":
             return view
         if self._window is None:
-            self._window = Window("Driving-v1", RATE)
+            self._window = Window("Driving-v1", self._rate)
         self._window.show(view)
         return None
 
@@ -269,7 +272,7 @@ class DrivingEnv(gymnasium.Env):
             return np.zeros(self.observation_space.shape, np.uint8)
         frame = self._draw("front", *self._front.size)
         pose = self._pose
-        return self._front.develop(frame, pose.yaw, pose.yaw_rate, pose.speed, 1 / RATE)
+        return self._front.develop(frame, pose.yaw, pose.yaw_rate, pose.speed, 1 / self._rate)
 
     def _draw(self, camera: str, width: int, height: int, body: bool = False) -> np.ndarray:
         scene, pose = self.options.scene, self._pose
@@ -280,7 +283,7 @@ class DrivingEnv(gymnasium.Env):
             yaw, half, back = 0.0, CHASE_HALF, CHASE_BACK * self._spec.scale
         x, y = pose.x - back * np.cos(pose.yaw), pose.y - back * np.sin(pose.yaw)
         self._world.show(x, y, pose.z, pose.yaw + yaw, half)
-        self._world.place_cars(self.traffic, self._step / RATE)
+        self._world.place_cars(self.traffic, self._step / self._rate)
         return self._renderers[scene].render(camera, width, height, body)
 
     def _info(self, truncated: bool) -> dict[str, float]:
@@ -290,7 +293,7 @@ class DrivingEnv(gymnasium.Env):
         hit = self.traffic.hits(
             pose.x + spec.body_middle * np.cos(pose.yaw),
             pose.y + spec.body_middle * np.sin(pose.yaw),
-            *(pose.yaw, spec.body_length, 2 * spec.body_half_width, self._step / RATE),
+            *(pose.yaw, spec.body_length, 2 * spec.body_half_width, self._step / self._rate),
         )
         crashed = off_road or hit
         return {
@@ -315,7 +318,7 @@ class DrivingEnv(gymnasium.Env):
             "crashed": float(crashed),
             "success": float(truncated and not crashed),
             "laps": float(self._travelled / road.length),
-            "time": self._step / RATE,
+            "time": self._step / self._rate,
         }
 
 

@@ -19,6 +19,8 @@ __all__ = ["MARKINGS", "SCENES", "Options"]
 
 SCENES = ("country", "rc_track")
 MARKINGS = ("solid", "dashed", "worn", "missing")
+# [Hz] A frame lasts a whole number of the vehicle's ticks of 1/120 s.
+RATES = (5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 120)
 # How often the seed decides for each; snow falls in winter alone.
 DAYTIME_SHARES = (0.7, 0.12, 0.18)
 WEATHER_SHARES = (0.4, 0.2, 0.14, 0.16, 0.1)
@@ -34,6 +36,7 @@ CHOICES: dict[str, tuple] = {
     "daytime": DAYTIMES,
     "weather": WEATHERS,
     "obstacles": OBSTACLES,
+    "rate": RATES,
 }
 # Lowest and highest allowed, units as in the docstring.
 RANGES: dict[str, tuple[float, float]] = {
@@ -87,6 +90,7 @@ class Options:
         randomise: how much of its range the vehicle's physics is drawn from, 0 to 1.
         steering_delay: [s], 0 to 0.5.
         steering_rate: limit of the wheel angle's change [rad/s].
+        rate: frames and commands a second [Hz], a divisor of 120 from 5 on.
         start: share of an open road after which the episode begins; of a loop, where.
         camera_height, camera_forward, camera_side: place of the camera [m], full size.
         camera_pitch, camera_yaw, camera_roll: [deg]; positive pitch looks down.
@@ -115,6 +119,7 @@ class Options:
     randomise: float = 0.0
     steering_delay: float | None = None
     steering_rate: float | None = None
+    rate: int = 30
     start: float = 0.0
     camera_height: float | None = None
     camera_forward: float | None = None

@@ -1,10 +1,12 @@
 """The closed loop, once: a pilot, a world, seeds, perturbations, workers.
 
 Recording, DAgger, early stopping and evaluation all call it, so a crash means the same everywhere.
-`pilots` say who drives, `episode` runs one episode, `workers` runs many in parallel, `dart`
-measures the noise that recovery is learned from, and `record` keeps episodes as bags.
+`pilots` say who drives, `conditions` what hinders them, `episode` runs one episode, `workers` runs
+many in parallel, `dart` measures the noise that recovery is learned from, and `record` keeps
+episodes as bags.
 """
 
+from liquid_control.rollout.conditions import Perturbation, Perturbed
 from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import (
     Disturbed,
@@ -24,6 +26,8 @@ __all__ = [
     "Mixture",
     "Moment",
     "NoiseInjected",
+    "Perturbation",
+    "Perturbed",
     "Pilot",
     "PolicyPilot",
     "check_world",

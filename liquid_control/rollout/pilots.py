@@ -21,6 +21,7 @@ __all__ = [
     "PolicyPilot",
     "chosen_outputs",
     "has_expert",
+    "neutral_action",
 ]
 
 
@@ -37,6 +38,14 @@ class Pilot(Protocol):
 def has_expert(env: gymnasium.Env) -> bool:
     """Whether the world can say what an expert would do."""
     return hasattr(env.unwrapped, "expert_action")
+
+
+def neutral_action(env: gymnasium.Env) -> np.ndarray:
+    """The command of nobody: 0, and the world's cruising speed; float32 (outputs,)."""
+    world = env.unwrapped
+    cruise = getattr(world, "cruise", 0.0)
+    names = world.command.names
+    return np.array([cruise if name == "speed" else 0.0 for name in names], np.float32)
 
 
 class ExpertPilot:
@@ -76,10 +85,7 @@ class PolicyPilot:
             )
         self._places = [wanted.index(name) for name in self._names]
         self.given = np.isin(wanted, self._names)
-        self._action = np.array(
-            [getattr(env.unwrapped, "cruise", 0.0) if name == "speed" else 0.0 for name in wanted],
-            np.float32,
-        )
+        self._action = neutral_action(env)
         self._driver.reset()
 
     def act(self, env: gymnasium.Env, frame: np.ndarray, elapsed: float) -> np.ndarray:
