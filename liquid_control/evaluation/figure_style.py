@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Iterable
 
 import matplotlib
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "ERROR_MAP",
     "INK",
     "LAYER_COLORS",
+    "MODELS",
     "MUTED",
     "NEGATIVE",
     "PAPER",
@@ -36,12 +38,16 @@ __all__ = [
     "dress",
     "layer",
     "limits",
+    "model_colors",
+    "model_css",
     "to_svg",
 ]
 
 # Placeholders: close to black, so that a figure opened outside of the page can still be read.
 INK, MUTED, RULE, PAPER = "#010101", "#010102", "#010103", "#010104"
 ASKED, DRIVEN, TARGET, BAD = "#010105", "#010106", "#010107", "#010108"
+# One for each model of a comparison; from the ninth on they come again.
+MODELS = tuple(f"#0101{number:02x}" for number in range(0x11, 0x19))
 _VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
@@ -51,6 +57,7 @@ _VARIABLES = {
     DRIVEN: "--driven",
     TARGET: "--target",
     BAD: "--bad",
+    **{color: f"--m{number + 1}" for number, color in enumerate(MODELS)},
 }
 # These keep their colours on both pages: contrast to white and to near-black is at least 2.9.
 LAYER_COLORS = {"inter": "#3b8ea5", "command": "#8a6fc4", "motor": "#d0632f"}
@@ -90,6 +97,16 @@ def dress(axes: Axes, xlabel: str = "", ylabel: str = "", grid: str = "y") -> No
 def layer(name: str) -> str:
     """The layer of a neuron: "inter_3" -> "inter"."""
     return name.rsplit("_", 1)[0]
+
+
+def model_colors(names: Iterable[str]) -> dict[str, str]:
+    """The placeholder colour of each model, in their order."""
+    return {name: MODELS[index % len(MODELS)] for index, name in enumerate(names)}
+
+
+def model_css(names: Iterable[str]) -> dict[str, str]:
+    """The same colours as the page's style sheet knows them."""
+    return {name: f"var({_VARIABLES[color]})" for name, color in model_colors(names).items()}
 
 
 def to_svg(figure: Figure, name: str, description: str) -> str:

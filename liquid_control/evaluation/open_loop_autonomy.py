@@ -32,6 +32,8 @@ from liquid_control.policy import Policy
 __all__ = ["AWAY_M", "TAKEOVER_S", "autonomy", "deviations", "driven_with_views"]
 
 AWAY_M, TAKEOVER_S = 1.0, 6.0
+# Upper end of the exact 95 % interval of a Poisson mean where none was seen (Garwood 1936).
+NONE_SEEN = 3.689
 
 
 class _Beside:
@@ -110,7 +112,8 @@ def driven_with_views(
 def autonomy(away: np.ndarray, elapsed: np.ndarray, blocks: Blocks) -> dict:
     """Interventions, their number in 10 minutes, and autonomy [%] with its 95 % interval.
 
-    Less than nothing counts as 0 %: where interventions come faster than every 6 s.
+    Less than nothing counts as 0 %: where interventions come faster than every 6 s. Where there was
+    none, the interval follows from the Poisson distribution instead of the bootstrap.
     """
     sums = blocks.sums(np.stack([away, elapsed], axis=-1).astype(np.float64))
 
@@ -118,12 +121,16 @@ def autonomy(away: np.ndarray, elapsed: np.ndarray, blocks: Blocks) -> dict:
         return np.clip(100 * (1 - totals[..., 0] * TAKEOVER_S / totals[..., 1]), 0.0, None)
 
     count, seconds = sums.sum(0)
+    interval = blocks.interval(share(blocks.weights @ sums))
+    if count == 0:
+        # The bootstrap has no width there.
+        interval = [float(share(np.array([NONE_SEEN, seconds]))), 100.0]
     return {
         "interventions": int(count),
         "seconds": float(seconds),
         "per_10_minutes": float(600 * count / seconds),
         "autonomy": {
             "mean": float(share(sums.sum(0))),
-            "interval": blocks.interval(share(blocks.weights @ sums)),
+            "interval": interval,
         },
     }

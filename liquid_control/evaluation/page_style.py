@@ -1,6 +1,6 @@
-"""Style sheet and script of a run report. They stand in the page, so nothing is ever fetched."""
+"""Style sheet and scripts of report pages. They stand in the page, so nothing is ever fetched."""
 
-__all__ = ["SCRIPT", "STYLE"]
+__all__ = ["SCRIPT", "SORT_SCRIPT", "STYLE"]
 
 STYLE = """
 :root {
@@ -8,11 +8,15 @@ STYLE = """
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif;
   --page: #f5f5f2; --paper: #ffffff; --ink: #1b2127; --muted: #5c6873; --rule: #e1e3e0;
   --asked: #d4590f; --driven: #0e7c6b; --target: #a9b3bd; --bad: #c3263b; --good: #0e7c6b;
+  --m1: #d4590f; --m2: #0e7c6b; --m3: #3a63c8; --m4: #a3389a; --m5: #857000; --m6: #5d6b76;
+  --m7: #b3243c; --m8: #3f8f2f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #101417; --paper: #171c21; --ink: #e9edf0; --muted: #95a2ae; --rule: #2c343c;
     --asked: #ff9250; --driven: #4fcab6; --target: #66737f; --bad: #ff7272; --good: #4fcab6;
+    --m1: #ff9250; --m2: #4fcab6; --m3: #86a8ff; --m4: #e08ad8; --m5: #d6bf4a; --m6: #a3b1bc;
+    --m7: #ff7e8b; --m8: #8fd67d;
   }
 }
 * { box-sizing: border-box; }
@@ -24,6 +28,7 @@ main { max-width: 1104px; margin: 0 auto; padding: 40px 32px 64px; }
 .kicker { margin: 0; color: var(--muted); font-size: 13px; }
 h1 { margin: 4px 0 14px; font-size: 30px; line-height: 1.2; font-weight: 650; }
 h2 { margin: 0; font-size: 17px; font-weight: 650; }
+.lead { max-width: 74ch; margin: 0; color: var(--muted); font-size: 16px; }
 .verdict { display: flex; gap: 12px; align-items: baseline; margin: 0; font-size: 17px; }
 .verdict b {
   flex: none; padding: 2px 11px; border-radius: 999px; font-size: 13px; font-weight: 650;
@@ -88,6 +93,25 @@ tr:first-child > * { border-top: 0; }
 th { width: 46%; padding-right: 16px; color: var(--muted); vertical-align: top; }
 td { overflow-wrap: anywhere; }
 td code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+.scroll { overflow-x: auto; margin-top: 10px; }
+.sortable { margin: 0; }
+.sortable th, .sortable td { padding: 6px 14px 6px 0; white-space: nowrap; width: auto; }
+.sortable th.n, .sortable td.n { text-align: right; padding: 6px 0 6px 18px; }
+.sortable thead th { border-bottom: 1px solid var(--rule); vertical-align: bottom; }
+.sortable button {
+  all: unset; cursor: pointer; color: var(--muted); font-size: 13px; white-space: normal;
+}
+.sortable button:hover, .sortable button:focus-visible { color: var(--ink); }
+.sortable button:focus-visible { outline: 2px solid var(--asked); outline-offset: 2px; }
+.sortable [aria-sort] button { color: var(--ink); font-weight: 600; }
+.sortable [aria-sort="ascending"] button::after { content: " ↑"; }
+.sortable [aria-sort="descending"] button::after { content: " ↓"; }
+.sortable td.best { font-weight: 650; }
+.sortable tbody tr:hover { background: color-mix(in srgb, var(--ink) 4%, transparent); }
+.range { color: var(--muted); font-size: 12px; }
+.dot {
+  display: inline-block; width: 9px; height: 9px; margin-right: 8px; border-radius: 50%;
+}
 ul { margin: 8px 0 0; padding-left: 20px; }
 footer { margin-top: 28px; color: var(--muted); font-size: 13px; }
 a { color: inherit; }
@@ -146,5 +170,28 @@ if (video) {
   };
   video.addEventListener("play", follow);
   video.addEventListener("seeked", follow);
+}
+"""
+
+# A click on a heading of a `.sortable` table sorts its rows, a second one the other way round.
+SORT_SCRIPT = """
+for (const table of document.querySelectorAll(".sortable")) {
+  const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.value === undefined ? cell.textContent : +cell.dataset.value;
+  };
+  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    heads.forEach(each => each.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = [...body.rows].sort((one, other) => {
+      const a = key(one, column), b = key(other, column);
+      const order = typeof a === "number" && typeof b === "number" ? a - b
+        : String(a).localeCompare(String(b), "en", {numeric: true});
+      return down ? -order : order;
+    });
+    body.append(...rows);
+  }));
 }
 """

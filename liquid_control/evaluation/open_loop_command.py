@@ -1,0 +1,246 @@
+"""Open loop: how a model's commands compare with those that a person or expert gave.
+
+`measure` runs models over bags or tubs and writes `results.json`, `frames.csv` and `report.html`;
+`liquid-control evaluate --data` calls it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from liquid_control import __version__, models
+from liquid_control.command import CURVATURE
+from liquid_control.errors import InputError
+from liquid_control.evaluation.open_loop_autonomy import AWAY_M, TAKEOVER_S, autonomy
+from liquid_control.evaluation.open_loop_figures import (
+    Blocks,
+    bin_edges,
+    binned,
+    block_numbers,
+    disagreements,
+    figures,
+    paired,
+)
+from liquid_control.evaluation.open_loop_page import render
+from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
+from liquid_control.evaluation.page_parts import number
+from liquid_control.files import replace_file
+from liquid_control.policy import Policy
+
+__all__ = ["BLOCK_S", "measure"]
+
+BLOCK_S = 5.0  # longer than a bend is felt in a command
+
+
+def measure(
+    names: Sequence[str],
+    data: Sequence[Path],
+    output: Path | None = None,
+    camera_height: float | None = None,
+    report: bool = True,
+) -> int:
+    """Measure models on recordings and write the figures into a folder.
+
+    Args:
+        names: of shipped models or folders of trained ones; the first is compared with the others.
+        data: bags, folders of bags, Donkeycar tubs.
+        output: folder; runs/open-loop-<first model> by default.
+        camera_height: of the recordings' camera above the road [m], see `follow`.
+        report: also write report.html.
+
+    Raises:
+        InputError: no such model or recording, or the two do not fit.
+    """
+    if camera_height is not None and not 0 < camera_height < 100:
+        raise InputError(
+            f"--camera-height is the camera's height above the road in metres, got {camera_height};"
+            " give a number above 0."
+        )
+    folders = {str(name): models.find(name) for name in names}
+    short = {folder.name: folder for folder in folders.values()}
+    if len(short) < len(names):
+        raise InputError(
+            f"Each model is measured once and needs a name of its own, got {', '.join(names)}; "
+            "leave doubles out or rename a folder."
+        )
+    policies = {name: Policy.load(folder) for name, folder in short.items()}
+    output = output or Path("runs") / f"open-loop-{next(iter(short))}"
+    bags = bags_of(data, output / "bags")
+    recordings = []
+    with tqdm(desc="open loop", unit=" frames", disable=None) as bar:
+        for bag in bags:
+            recordings.append(follow(bag, policies, camera_height, bar.update))
+    results = summarise(recordings, policies, camera_height)
+    for name, folder in short.items():
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        results["models"][name]["weights_sha256"] = config["weights_sha256"]
+    results["written"] = (
+        f"Written by liquid_control {__version__}, "
+        f"{datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z')}."
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    replace_file(output / "frames.csv", table(recordings))
+    text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+    replace_file(output / "results.json", text)
+    if report:
+        replace_file(output / "report.html", render(results, recordings))
+    _show(results, output, report)
+    return 0
+
+
+def summarise(
+    recordings: Sequence[Recording], policies: dict[str, Policy], camera_height: float | None
+) -> dict:
+    """All figures as JSON: "groups" by model and output, "paired" differences, "autonomy"."""
+    runs, count = [], 0
+    for recording in recordings:
+        runs.append(recording.run_numbers + count)
+        count += len(recording.runs)
+    runs = np.concatenate(runs)
+    stamps = np.concatenate([recording.stamps for recording in recordings])
+    blocks = Blocks.of(block_numbers(stamps, runs, BLOCK_S))
+    seconds = float(sum(recording.elapsed.sum() for recording in recordings))
+    period = float(np.median([recording.period for recording in recordings]))
+    found: dict = {
+        "kind": "open_loop",
+        "version": __version__,
+        "data": [str(recording.path) for recording in recordings],
+        "frames": len(stamps),
+        "seconds": seconds,
+        "blocks": blocks.count,
+        "block_s": BLOCK_S,
+        "models": {name: _facts(policy) for name, policy in policies.items()},
+        "groups": [],
+        "paired": [],
+    }
+    outputs = dict.fromkeys(name for policy in policies.values() for name in policy.spec.names)
+    for output in outputs:
+        have = [name for name, policy in policies.items() if output in policy.spec.names]
+        recorded = np.concatenate([each.recorded[output] for each in recordings])
+        edges = bin_edges(recorded)
+        commands = {
+            name: np.concatenate([each.asked[name][output] for each in recordings]) for name in have
+        }
+        for name, asked in commands.items():
+            spec = policies[name].spec.outputs[policies[name].spec.names.index(output)]
+            half = (spec.high - spec.low) / 2
+            apart = disagreements(recorded, asked, period, runs, half)
+            found["groups"].append(
+                {
+                    "model": name,
+                    "output": output,
+                    "unit": spec.unit,
+                    "figures": figures(recorded, asked, blocks),
+                    "mse_of_zero": float(np.mean(recorded**2)),
+                    "disagreements_per_minute": 60 * apart / seconds,
+                    "bins": binned(recorded, asked, blocks, edges),
+                }
+            )
+        found["paired"] += [
+            {"output": output, "models": [have[0], name], "figure": figure, **row}
+            for name in have[1:]
+            for figure, row in paired(recorded, commands[have[0]], commands[name], blocks).items()
+        ]
+    return found | _autonomy(recordings, policies, blocks, camera_height)
+
+
+def _autonomy(
+    recordings: Sequence[Recording],
+    policies: dict[str, Policy],
+    blocks: Blocks,
+    camera_height: float | None,
+) -> dict:
+    steers = [name for name, policy in policies.items() if CURVATURE.name in policy.spec.names]
+    if not steers:
+        return {
+            "autonomy_refused": "Autonomy counts metres beside the recorded path, and these "
+            "commands have no metric geometry (a share of full lock is no curvature): no figure is "
+            "invented for it; lasting disagreements are counted instead."
+        }
+    if any(recording.speed is None for recording in recordings):
+        return {
+            "autonomy_refused": "Autonomy needs the recorded speed (/odom, or a label `speed`), "
+            "which not every recording holds."
+        }
+    elapsed = np.concatenate([recording.elapsed for recording in recordings])
+    shown = (
+        "The model was shown the recorded frames, so that it could not correct itself and its "
+        "errors only add up: a lower bound."
+        if camera_height is None
+        else f"The model was shown each frame as from where it would have been (a camera "
+        f"{camera_height:g} m above level ground)."
+    )
+    return {
+        "autonomy_rule": f"(1 - interventions * {TAKEOVER_S:g} s / elapsed time) * 100 %; an "
+        f"intervention is counted, and the vehicle set back onto the recorded path, where it would "
+        f"be more than {AWAY_M:g} m beside it. {shown}",
+        "autonomy": {
+            name: autonomy(
+                np.concatenate([recording.away[name] for recording in recordings]), elapsed, blocks
+            )
+            for name in steers
+        },
+    }
+
+
+def table(recordings: Sequence[Recording]) -> str:
+    """`frames.csv`: a row for each frame with what was recorded and asked, and metres beside."""
+    text = io.StringIO()
+    first = recordings[0]
+    heads = ["bag", "stamp_ns", "run", *(f"{name}_recorded" for name in first.recorded)]
+    heads += [f"{output}_{model}" for model, asked in first.asked.items() for output in asked]
+    heads += [f"left_{model}" for model in first.left]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    for recording in recordings:
+        columns = [*recording.recorded.values()]
+        columns += [values for asked in recording.asked.values() for values in asked.values()]
+        columns += [*recording.left.values()]
+        values = np.stack(columns, axis=1)
+        for stamp, run, row in zip(recording.stamps, recording.run_numbers, values, strict=True):
+            writer.writerow([recording.path.name, stamp, run, *(f"{value:.6g}" for value in row)])
+    return text.getvalue()
+
+
+def _facts(policy: Policy) -> dict:
+    circuit = policy.circuit
+    return {
+        "circuit": type(circuit).__name__,
+        "parameters": sum(value.numel() for value in policy.parameters()),
+        "circuit_parameters": sum(value.numel() for value in circuit.parameters()),
+        "outputs": list(policy.spec.names),
+    }
+
+
+def _show(results: dict, output: Path, report: bool) -> None:
+    shown = Table(title=f"{results['frames']:,} frames, {results['seconds']:,.0f} s")
+    for column in ("model", "output", "figure", "mean", "95 % interval"):
+        shown.add_column(column)
+    for group in results["groups"]:
+        for name, figure in group["figures"].items():
+            low, high = figure["interval"] or (None, None)
+            shown.add_row(
+                *(group["model"], group["output"], name, number(figure["mean"])),
+                f"{number(low)} to {number(high)}",
+            )
+    for name, figure in results.get("autonomy", {}).items():
+        low, high = figure["autonomy"]["interval"] or (None, None)
+        shown.add_row(
+            *(name, CURVATURE.name, "autonomy [%]", number(figure["autonomy"]["mean"])),
+            f"{number(low)} to {number(high)}",
+        )
+    console = Console()
+    console.print(shown)
+    if "autonomy_refused" in results:
+        console.print(results["autonomy_refused"])
+    console.print(str(output / ("report.html" if report else "results.json")))
