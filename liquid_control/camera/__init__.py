@@ -4,6 +4,7 @@ from liquid_control.camera.calibration import Calibration
 from liquid_control.camera.colour import cut_out, other_colours, recolour
 from liquid_control.camera.distance import from_afar
 from liquid_control.camera.effects import CameraEffects, CameraPipeline
+from liquid_control.camera.ground_shadow import GroundShadows, TreeShadow
 from liquid_control.camera.headlights import Headlights
 from liquid_control.camera.lens import Intrinsics, Lens, Undistorter, intrinsics
 from liquid_control.camera.light import gamma, shadow_band
@@ -20,6 +21,7 @@ __all__ = [
     "CameraEffects",
     "CameraPipeline",
     "CameraSetup",
+    "GroundShadows",
     "Headlights",
     "Intrinsics",
     "Lens",
@@ -27,6 +29,7 @@ __all__ = [
     "MotionBlur",
     "Precipitation",
     "RobotCamera",
+    "TreeShadow",
     "Undistorter",
     "View",
     "Viewpoint",

@@ -10,6 +10,9 @@ import math
 import numpy as np
 
 from liquid_control.camera import (
+    GroundShadows,
+    Intrinsics,
+    TreeShadow,
     Viewpoint,
     cut_out,
     from_afar,
@@ -44,6 +47,7 @@ class Augmenter:
         self.settings, self.seed = recipe.augmentation, recipe.seed
         self.outputs = recipe.outputs
         self._viewpoint: Viewpoint | None = None
+        self._ground: GroundShadows | None = None
         camera = recipe.camera
         self._horizon = float(np.clip((0.5 - camera.top) / (camera.bottom - camera.top), 0, 1))
 
@@ -89,6 +93,8 @@ class Augmenter:
             frames = recolour(frames, hue, 1 + saturation, warmth)
         if settings.colours and rng.random() < settings.colours:
             frames = other_colours(frames, rng)
+        if settings.tree_shadow and rng.random() < 0.5:
+            frames = self._below_trees(frames, rng)
         if settings.gamma:
             frames = gamma(frames, (1 + settings.gamma) ** rng.uniform(-1, 1))
         if settings.shadow and rng.random() < 0.5:
@@ -103,6 +109,37 @@ class Augmenter:
             variance = rng.uniform(0, settings.noise) ** 2
             frames = gaussian(frames, variance, np.random.default_rng([self.seed, epoch, item, 1]))
         return frames
+
+    def _below_trees(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Shadows of trees beside the way, that come nearer from frame to frame."""
+        if self._ground is None:
+            self._ground = GroundShadows(*self._mounted(frames))
+        sun, fir = rng.uniform(-math.pi, math.pi), rng.random() < 0.5
+        shadows = []
+        for _ in range(rng.integers(1, 5)):
+            # Somewhere along its length each meets the way, where shadows mislead.
+            length, along = rng.uniform(5, 25), rng.uniform(0.2, 1)
+            ahead, left = rng.uniform(4, 25), rng.uniform(-4, 4)
+            shadows.append(
+                TreeShadow(
+                    ahead - along * length * math.cos(sun),
+                    left - along * length * math.sin(sun),
+                    direction=sun,
+                    length=length,
+                    width=rng.uniform(0.5, 6),
+                    widest=rng.uniform(0.1, 0.4) if fir else rng.uniform(0.4, 0.9),
+                    tip=rng.uniform(0, 0.2) if fir else rng.uniform(0.2, 1),
+                )
+            )
+        share = self.settings.tree_shadow * rng.uniform(0.4, 1)
+        return self._ground.cast(frames, shadows, share, rng.uniform(0, 0.8))
+
+    def _mounted(self, frames: np.ndarray) -> tuple[Intrinsics, float, float]:
+        """Intrinsics, pitch [rad] and height [m] of the camera of these frames."""
+        rows, columns = frames.shape[1:3]
+        settings = self.settings
+        camera = intrinsics(columns, rows, math.radians(settings.camera_fovy))
+        return camera, math.radians(settings.camera_pitch), settings.camera_height
 
     def _move(
         self,
@@ -122,10 +159,7 @@ class Augmenter:
             return frames, labels
         left, yaw = rng.uniform(-1, 1, 2) * (settings.shift, settings.yaw)
         if self._viewpoint is None:
-            rows, columns = frames.shape[1:3]
-            camera = intrinsics(columns, rows, math.radians(settings.camera_fovy))
-            pitch = math.radians(settings.camera_pitch)
-            self._viewpoint = Viewpoint(camera, pitch, settings.camera_height)
+            self._viewpoint = Viewpoint(*self._mounted(frames))
         distance = settings.recovery
         labels = labels.copy()
         labels[:, self.outputs.index("curvature")] -= 2 * (left + yaw * distance) / distance**2

@@ -55,6 +55,7 @@ class Augmentation:
         noise: standard deviation of Gaussian noise on frames in [0, 1].
         gamma: frames are raised to a power between 1 / (1 + gamma) and 1 + gamma.
         shadow: share of brightness that a shadow across the frame takes away, 0 to 1.
+        tree_shadow: share of brightness that shadows of trees on the ground take away, 0 to 1.
         mirror: probability that a window is mirrored left to right, its lateral labels negated.
             Only for scenes that look the same from both sides.
         season: colours of other seasons: hue turned by up to this angle [rad], saturation between
@@ -72,7 +73,8 @@ class Augmentation:
         shift: the camera is moved sideways by up to this [m], and the label leads back.
         yaw: the camera is turned by up to this [rad], and the label leads back.
         recovery: distance over which a label leads back from a shift and a turn [m].
-        camera_height: of the camera that recorded [m], for shift and yaw; by default Driving-v1's.
+        camera_height: of the camera that recorded [m], for tree_shadow, shift and yaw; by default
+            Driving-v1's.
         camera_pitch: of that camera, positive down [degrees].
         camera_fovy: its vertical field of view [degrees].
     """
@@ -80,6 +82,7 @@ class Augmentation:
     noise: float = 0.0
     gamma: float = 0.0
     shadow: float = 0.0
+    tree_shadow: float = 0.0
     mirror: float = 0.0
     season: float = 0.0
     colours: float = 0.0
@@ -360,7 +363,8 @@ def check(recipe: Recipe, where: str) -> Recipe:
 
 def _check_augmentation(recipe: Recipe, need) -> None:
     varied = recipe.augmentation
-    for name in ("shadow", "mirror", "season", "colours", "shake", "cut_out", "panel"):
+    shares = ("shadow", "tree_shadow", "mirror", "season", "colours", "shake", "cut_out", "panel")
+    for name in shares:
         value = getattr(varied, name)
         need(0 <= value <= 1, f"augmentation: {name} from 0 to 1", value)
     for name in ("noise", "gamma", "shift", "yaw"):

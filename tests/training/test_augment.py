@@ -14,6 +14,7 @@ FULL = Augmentation(
     noise=0.2,
     gamma=0.5,
     shadow=0.8,
+    tree_shadow=0.8,
     mirror=0.5,
     season=0.4,
     colours=0.5,
@@ -198,3 +199,19 @@ def test_what_looks_farther_away_is_smaller_and_turns_less():
         seen, said = varied(Augmentation(afar=1.0), frames, labels, names, group=group)
         assert seen is frames
         assert said is labels
+
+
+def test_shadows_of_trees_lie_on_the_way_below_the_horizon_and_leave_the_command(frames):
+    bright = np.full_like(frames, 200)
+    labels = np.full((3, 1), 0.02, np.float32)
+    found = []
+    for group in range(40):
+        seen, said = varied(Augmentation(tree_shadow=0.8), bright, labels, group=group)
+        assert np.array_equal(said, labels)
+        found.append((seen < 200).any((0, 3)))
+    dark = np.mean(found, axis=0)
+    horizon = round(38.5 - 39 / math.tan(math.radians(18.5)) * math.tan(math.radians(9)))
+    assert dark[: horizon - 1].max() == 0
+    # Half of the windows have some, and in the middle of the way, where they mislead.
+    assert 0.3 < np.mean([each.any() for each in found]) < 0.7
+    assert dark[horizon + 8 : 60, 80:120].mean() > 0.1
