@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.synchronize import Event
 from typing import TypeVar
@@ -21,7 +22,14 @@ import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
 from liquid_control.rollout.pilots import Pilot
 
-__all__ = ["check_world", "in_parallel", "make_world", "split_options"]
+__all__ = [
+    "check_world",
+    "in_parallel",
+    "make_world",
+    "naming",
+    "one_thread",
+    "split_options",
+]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -29,6 +37,8 @@ Result = TypeVar("Result")
 _NAMESPACE = "liquid_control/"
 # How soon a worker notices that the process that started it was killed [s].
 _WATCH_S = 0.5
+# Characters of a job that an error shows.
+_SHOWN = 300
 
 
 def make_world(world: str, **options) -> gymnasium.Env:
@@ -109,9 +119,11 @@ def in_parallel(
     if workers < 1:
         raise InputError(f"The number of workers must be 1 or more, got {workers}.")
     if workers == 1:
-        _one_thread()
+        one_thread()
         for job in jobs:
-            yield job, function(job)
+            with naming(job):
+                result = function(job)
+            yield job, result
         return
     # A forked child would share the parent's OpenGL and thread state.
     context = multiprocessing.get_context("spawn")
@@ -120,7 +132,9 @@ def in_parallel(
         futures = {pool.submit(partial(_run, function), job): job for job in jobs}
         try:
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                with naming(futures[future]):
+                    result = future.result()
+                yield futures[future], result
         except BaseException:
             stop.set()
             raise
@@ -148,7 +162,19 @@ def _name(world: str) -> str:
     return name
 
 
-def _one_thread() -> None:
+@contextmanager
+def naming(job: object) -> Iterator[None]:
+    """An error from within says which job it came from."""
+    try:
+        yield
+    except Exception as error:
+        said = repr(job)
+        error.add_note(f"in the job {said if len(said) <= _SHOWN else said[:_SHOWN] + '...'}")
+        raise
+
+
+def one_thread() -> None:
+    """Let torch use one thread in this process."""
     import torch
 
     torch.set_num_threads(1)
@@ -163,7 +189,7 @@ def _start_worker(stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_watch, args=(stop,), daemon=True).start()
-    _one_thread()
+    one_thread()
 
 
 def _watch(stop: Event) -> None:
