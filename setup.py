@@ -41,6 +41,8 @@ EXTRAS = {
             "ros-lifecycle-msgs",
         )
     ],
+    # `liquid-control view`.
+    "view": ["aiohttp>=3.10,<4"],
     "viz": ["av>=14", "matplotlib>=3.8"],
     # Reads Minari datasets; Minari itself names neither its HDF5 reader nor its image decoder.
     "data": ["minari>=0.5", "h5py>=3.8", "pillow>=10"],
@@ -121,7 +123,7 @@ setup(
     python_requires=">=3.11",
     # Not `envs`: the world rooms are imported as liquid_control.envs, through the committed link.
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={"": ["**/*.xml", "**/*.png", "**/*.html", "**/*.css", "**/*.js"]},
+    package_data={"": ["**/*.xml", "**/*.png", "**/*.html", "**/*.css", "**/*.js", "**/*.svg"]},
     data_files=data_files(),
     install_requires=[
         "numpy>=1.26",

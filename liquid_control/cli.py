@@ -16,6 +16,7 @@ COMMANDS = {
     "drive": ("liquid_control.ros.drive:drive", "drive a simulated car through ROS 2 nodes"),
     "drone": ("liquid_control.ros.drone:drone", "fly a simulated drone through ROS 2 nodes"),
     "teleop": ("liquid_control.ros.teleop:teleop", "take the vehicle into your own hands"),
+    "view": ("liquid_control.ros.view:view", "watch a running vehicle in a browser"),
     "replay": (
         "liquid_control.ros.replay_command:replay",
         "replay a bag through the real policy node",
@@ -51,6 +52,10 @@ COMMANDS = {
     "audit": (
         "liquid_control.evaluation.audit:audit",
         "make a run's decisions again and compare",
+    ),
+    "neurons": (
+        "liquid_control.analysis.neurons:neurons",
+        "show what a circuit does, and what matters in it",
     ),
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }

@@ -1,7 +1,8 @@
 """Recorder node: topics into a rosbag2 bag (MCAP), as they come off the wire.
 
 Topics may appear later, or never. Messages are not decoded, so the bag holds the bytes that were
-sent; a killed recorder leaves a bag that `liquid_control.data.bag` still reads.
+sent; a killed recorder leaves a bag that `liquid_control.data.bag` still reads. `~/record` ends a
+bag and begins the next one beside it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import importlib
 import time
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain, count
+from pathlib import Path
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from std_srvs.srv import SetBool
 
 from liquid_control.data import qos as bag_qos
 from liquid_control.data.bag import BagWriter
@@ -59,33 +64,91 @@ class RecorderNode(Node):
     """Writes the topics of the parameter `topics` into the new bag `bag`.
 
     Messages are logged at the wall-clock time of their arrival; their own stamps stay as they are.
+    Service `~/record` (SetBool): false finishes the bag and unsubscribes; true begins another, with
+    "-2", "-3" behind its name.
     """
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("recorder")
         self._stop = stop
-        folder = declare(self, "bag", "", "folder of the bag, which must not exist yet")
-        if not folder:
+        self._folder = declare(self, "bag", "", "folder of the bag, which must not exist yet")
+        if not self._folder:
             raise InputError("The recorder needs a folder for its bag; set the parameter `bag`.")
-        topics = declare(self, "topics", TOPICS, "names of the topics; the others are not recorded")
+        self._topics = declare(
+            self, "topics", TOPICS, "names of the topics; the others are not recorded"
+        )
         compression = declare(self, "compression", "zstd", "of the bag: zstd, lz4 or none")
         if compression not in ("zstd", "lz4", "none"):
             raise InputError(
                 f"Parameter compression must be zstd, lz4 or none, got {compression!r}."
             )
-        self._bag = BagWriter(folder, compression.removeprefix("none"))
-        self._wanted = {self.resolve_topic_name(topic) for topic in topics}
+        self._compression = compression.removeprefix("none")
+        at_once = declare(self, "at_once", True, "record from the start; false: wait for ~/record")
+        self._bag: BagWriter | None = None
+        self._heard: list[Subscription] = []
         self._counts: Counter[str] = Counter()
+        self._bytes = 0
+        self._wanted: set[str] = set()
+        self._trouble = self._ended = ""
+        if at_once:
+            self._begin(Path(self._folder))
+        every(self, 0.1, self._look)
+        self.create_service(SetBool, "~/record", self._on_record)
+        Diagnostics(self, self._folder)
+
+    def _begin(self, folder: Path) -> None:
+        """Raises InputError where there can be no bag."""
+        self._bag = BagWriter(folder, self._compression)
+        self._wanted = {self.resolve_topic_name(topic) for topic in self._topics}
+        self._counts.clear()
         self._bytes = 0
         self._trouble = self._ended = ""
         self._look()
-        every(self, 0.1, self._look)
-        Diagnostics(self, folder)
         self.get_logger().info(f"Recording into {folder}.")
+
+    def _finish(self) -> None:
+        """Close the bag, and listen to nothing: a topic may cost whoever publishes it."""
+        for subscription in self._heard:
+            self.destroy_subscription(subscription)
+        self._heard.clear()
+        bag, self._bag = self._bag, None
+        try:
+            bag.close()
+        except InputError as error:
+            self._end(str(error))
+        self.get_logger().info(
+            f"Recorded {self._counts.total()} messages ({self._bytes / 1e6:.1f} MB before "
+            f"compression) into {bag.path}."
+        )
+
+    def _on_record(self, request: SetBool.Request, reply: SetBool.Response) -> SetBool.Response:
+        reply.success = True
+        if request.data and self._bag is not None and not self._ended:
+            reply.message = f"recording into {self._bag.path} already"
+            return reply
+        reply.message = "nothing is being recorded"
+        if self._bag is not None:
+            reply.message = f"recorded into {self._bag.path}"
+            self._finish()
+        if not request.data:
+            reply.success, reply.message = not self._ended, self._ended or reply.message
+            return reply
+        try:
+            self._begin(self._free())
+            reply.message = f"recording into {self._bag.path}"
+        except InputError as error:
+            reply.success, reply.message = False, str(error)
+        return reply
+
+    def _free(self) -> Path:
+        """The first of bag, bag-2, bag-3, ... that does not exist."""
+        first = Path(self._folder)
+        names = chain([first], (first.with_name(f"{first.name}-{n}") for n in count(2)))
+        return next(name for name in names if not name.exists())
 
     def _look(self) -> None:
         """Subscribe to every wanted topic that somebody publishes by now."""
-        if self._ended:
+        if self._bag is None or self._ended:
             return
         for topic in sorted(self._wanted):
             publishers = self.get_publishers_info_by_topic(topic)
@@ -112,18 +175,22 @@ class RecorderNode(Node):
         offered = bag_qos.DEFAULT if reliable else bag_qos.SENSOR_DATA
         self._bag.add_topic(topic, typename, bag_qos.LATCHED if latched else offered)
 
+        bag = self._bag
+
         def write(message: bytes) -> None:
-            if self._ended:
+            if self._ended or self._bag is not bag:
                 return
             try:
-                self._bag.write_raw(topic, typename, message, time.time_ns())
+                bag.write_raw(topic, typename, message, time.time_ns())
             except InputError as error:
                 self._end(str(error))
                 return
             self._counts[topic] += 1
             self._bytes += len(message)
 
-        self.create_subscription(_message_class(typename), topic, write, qos, raw=True)
+        self._heard += [
+            self.create_subscription(_message_class(typename), topic, write, qos, raw=True)
+        ]
 
     def _end(self, reason: str) -> None:
         """Record no more, but say so for as long as the drive goes on: it needs no recorder."""
@@ -131,9 +198,17 @@ class RecorderNode(Node):
         self.get_logger().error(self._ended)
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
-        values = {"messages": self._counts.total(), "bytes": self._bytes, **self._counts}
+        values = {
+            "recording": self._bag is not None and not self._ended,
+            "bag": "" if self._bag is None else self._bag.path,
+            "messages": self._counts.total(),
+            "bytes": self._bytes,
+            **self._counts,
+        }
         if self._ended:
             return ERROR, self._ended, values
+        if self._bag is None:
+            return OK, "not recording; ~/record begins", values
         if self._trouble:
             return WARN, self._trouble, values
         if self._wanted:
@@ -141,14 +216,8 @@ class RecorderNode(Node):
         return OK, "recording", values
 
     def close(self) -> None:
-        try:
-            self._bag.close()
-        except InputError as error:
-            self._end(str(error))
-        self.get_logger().info(
-            f"Recorded {self._counts.total()} messages ({self._bytes / 1e6:.1f} MB before "
-            f"compression) into {self._bag.path}."
-        )
+        if self._bag is not None:
+            self._finish()
         if self._ended:
             self.get_logger().error(self._ended)
             self._stop.code = 1

@@ -44,7 +44,8 @@ _FRAME = "camera_optical_frame"
 class SimulatorNode(Node):
     """Subscribes `cmd_vel_safe`; publishes `camera/image_raw`, `camera/camera_info`, `odom`,
     `/clock` and `~/state`; where the world has a road, latched, `~/road`, `~/road/left` and
-    `~/road/right`; where it has a target, `~/target`.
+    `~/road/right`; where it has a target, `~/target`; to whoever listens, what its privileged
+    expert would do, as `~/expert`.
 
     Modes: "realtime" steps with the wall clock; "lockstep" steps when the command that carries the
     stamp of the last frame has come, so that nothing depends on how fast the machine is.
@@ -86,6 +87,7 @@ class SimulatorNode(Node):
         self._image_out = self.create_publisher(Image, "camera/image_raw", SENSOR)
         self._info_out = self.create_publisher(CameraInfo, "camera/camera_info", SENSOR)
         self._state_out = self.create_publisher(JointState, "~/state", 10)
+        self._expert_out = self.create_publisher(JointState, "~/expert", 10)
         lines = {"lane": "~/road", "left_edge": "~/road/left", "right_edge": "~/road/right"}
         self._roads_out = {
             line: self.create_publisher(Path, topic, LATCHED)
@@ -210,6 +212,9 @@ class SimulatorNode(Node):
         self._odometry_out.publish(odometry)
         self._image_out.publish(conversion.image(moment.frame, stamp, _FRAME))
         self._info_out.publish(conversion.camera_info(self._world.intrinsics, stamp, _FRAME))
+        if self._expert_out.get_subscription_count():
+            wanted = self._world.expert_action()
+            self._expert_out.publish(conversion.named_vector(self._world.outputs, wanted, stamp))
         asked = zip(self._world.outputs, self._action, strict=True)
         values = {
             **moment.info,

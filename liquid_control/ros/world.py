@@ -116,6 +116,10 @@ class World:
         asked["curvature"] = curvature_from_yaw_rate(yaw_rate, vx)
         return np.array([asked[name] for name in self.outputs], np.float32)
 
+    def expert_action(self) -> np.ndarray:
+        """What the world's privileged expert would do now (outputs,)."""
+        return self._env.unwrapped.expert_action()
+
     def line(self, name: str) -> np.ndarray:
         """A line (N, 2) [m] of the road: "lane", "left_edge" or "right_edge"."""
         return getattr(self._env.unwrapped.road, name)

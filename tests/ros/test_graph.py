@@ -31,6 +31,7 @@ NODES = {
     "recorder": (),
     "teleop": ("-p", "input:=joystick"),
     "offboard": ("-p", "target:=mavros"),
+    "view": ("-p", "port:=0"),
 }
 # What belongs to every vehicle of a graph, by the customs of ROS.
 SHARED = {"/diagnostics", "/parameter_events", "/rosout"}
@@ -175,6 +176,14 @@ OTHERWISE = {
         *("fmu/out/vehicle_odometry",),
     },
     "simulator": {"tf", "tf_static", "simulator/target"},
+    # Nobody looks: tests/ros/test_view.py has what it hears then.
+    "view": {
+        *("diagnostics", "camera/image_raw", "camera/image_raw/compressed", "intervention"),
+        *("safety/state", "safety/emergency_stopped", "policy/facts", "policy/decision"),
+        *("policy/neurons", "policy/latency", "policy/watch"),
+        *("policy/attention/overlay/compressed", "simulator/state", "simulator/expert"),
+        "expert/command",
+    },
     "recorder": {"expert/command", "policy/updates", "policy/watch", "simulator/target"},
 }
 

@@ -1,0 +1,52 @@
+"""`liquid-control view`: a live page of the running vehicle for a browser."""
+
+from __future__ import annotations
+
+import os
+
+from liquid_control.errors import InputError
+
+__all__ = ["view"]
+
+
+def view(
+    host: str = "127.0.0.1",
+    port: int = 8642,
+    namespace: str = "",
+    domain: int | None = None,
+    camera: str = "",
+) -> int:
+    """Serve a live page: what the vehicle sees, decides and is told, and why it stands.
+
+    It shows the camera with the policy's attention, the command beside the human's or expert's,
+    the activity of the neurons, latency, diagnostics and who drives; it starts and ends recordings
+    and has an emergency stop. Nothing is subscribed while no page is open. Ctrl-C ends it.
+
+    Args:
+        host: address to serve at; on any other than this machine's own a token is needed, which is
+            part of the address that is printed.
+        port: to serve at; 0: any free one.
+        namespace: of the vehicle's nodes and topics.
+        domain: ROS_DOMAIN_ID of the vehicle, as `liquid-control drive` prints it; by default the
+            environment's.
+        camera: topic of the camera; by default the one that the policy sees.
+
+    Returns:
+        0 when it was ended.
+    """
+    if not 0 <= port <= 65535:
+        raise InputError(f"A port is a number from 0 to 65535, got --port {port}; try 8642.")
+    if domain is not None:
+        if not 0 <= domain <= 232:
+            raise InputError(f"A ROS domain is a number from 0 to 232, got --domain {domain}.")
+        os.environ["ROS_DOMAIN_ID"] = str(domain)
+    from liquid_control.ros.view_node import main
+
+    arguments = ["view", "--ros-args", "--disable-external-lib-logs", "-p", f"port:={port}"]
+    for name, value in (("host", host), ("camera", camera)):
+        if value:
+            # Quoted: YAML takes 0.0.0.0 for text and "1" for a number.
+            arguments += ["-p", f"{name}:='{value}'"]
+    if namespace:
+        arguments += ["-r", f"__ns:=/{namespace.strip('/')}"]
+    return main(arguments)

@@ -1,0 +1,133 @@
+// The wiring with its activity, and the time constants; SVG that is drawn once and then painted.
+
+const SPACE = "http://www.w3.org/2000/svg";
+const LAYERS = { sensory: "sensory neurons", inter: "inter", command: "command", motor: "motor", hidden: "units" };
+
+export function make(kind, attributes, parent, text) {
+  const element = document.createElementNS(SPACE, kind);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  parent?.append(element);
+  return element;
+}
+
+// Of neurons whose wiring is not known: a row for each layer that their names tell.
+export function plain(names) {
+  const layers = [...new Set(names.map((name) => name.replace(/_?\d+$/, "")))];
+  const neurons = names.map((name, state) => {
+    const layer = name.replace(/_?\d+$/, "");
+    const members = names.filter((other) => other.replace(/_?\d+$/, "") === layer);
+    const place = members.indexOf(name), columns = Math.min(members.length, 24);
+    return {
+      name, layer, state, radius: 12,
+      x: 30 + (place % columns + 0.5) * (940 / columns),
+      y: 60 + layers.indexOf(layer) * 90 + Math.floor(place / columns) * 36,
+    };
+  });
+  const height = Math.max(...neurons.map((neuron) => neuron.y), 60) + 40;
+  return { view: [1000, height], neurons, synapses: [] };
+}
+
+export class Wiring {
+  // layout: of the server's `wiring_layout`
+  constructor(box, layout) {
+    this.layout = layout;
+    this.largest = { state: 0.2, current: 1e-3 };
+    const [width, height] = layout.view;
+    const counts = {};
+    for (const { layer } of layout.neurons) counts[layer] = (counts[layer] ?? 0) + 1;
+    const told = Object.entries(counts).map(([layer, count]) => `${count} ${LAYERS[layer] ?? layer}`).join(", ");
+    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
+      "aria-label": `Wiring with activity: ${told}; ${layout.synapses.length} synapses` });
+    for (const [layer, count] of Object.entries(counts)) {
+      const members = layout.neurons.filter((neuron) => neuron.layer === layer);
+      const middle = members.reduce((sum, neuron) => sum + neuron.x, 0) / members.length;
+      const x = Math.min(Math.max(middle, 52), width - 44);
+      make("text", { class: "layer", x, y: 26 }, svg, `${count} ${layer}`);
+    }
+    const lines = make("g", {}, svg);
+    this.paths = layout.synapses.map((synapse) => {
+      const path = make("path", { class: synapse.polarity > 0 ? "excites" : "inhibits", d: synapse.path,
+        "stroke-width": 0.8, opacity: 0.1 }, lines);
+      const ends = [synapse.source, synapse.target].map((place) => layout.neurons[place].name.replace("_", " "));
+      make("title", {}, path, ends.join(" to "));
+      return path;
+    });
+    this.faces = layout.neurons.map((neuron) => {
+      const group = make("g", { class: neuron.layer }, svg);
+      make("title", {}, group, neuron.name.replace("_", " "));
+      const place = { cx: neuron.x, cy: neuron.y };
+      make("circle", { class: "face", ...place, r: neuron.radius }, group);
+      const fill = make("circle", { class: "state", ...place, r: neuron.radius - 0.8, "fill-opacity": 0 }, group);
+      if (neuron.radius >= 9) make("text", { x: neuron.x, y: neuron.y + 4 }, group, neuron.name.replace(/^.*_/, ""));
+      return fill;
+    });
+    box.replaceChildren(svg);
+  }
+
+  // Colour of the states, and width of the currents between neurons: both against the largest seen.
+  paint(states) {
+    const { neurons, synapses } = this.layout;
+    this.largest.state = Math.max(this.largest.state * 0.999, ...states.map((state) => Math.abs(state ?? 0)));
+    neurons.forEach((neuron, place) => {
+      if (neuron.state === null) return;
+      const share = (states[neuron.state] ?? 0) / this.largest.state;
+      this.faces[place].setAttribute("fill", share > 0 ? "var(--up)" : "var(--down)");
+      this.faces[place].setAttribute("fill-opacity", Math.min(1, Math.abs(share)).toFixed(2));
+    });
+    const currents = synapses.map((synapse) => {
+      const before = neurons[synapse.source].state;
+      if (before === null || synapse.weight === undefined) return null;
+      const gate = 1 / (1 + Math.exp(-synapse.slope * ((states[before] ?? 0) - synapse.midpoint)));
+      return synapse.weight * gate * (synapse.reversal - (states[neurons[synapse.target].state] ?? 0));
+    });
+    this.largest.current = Math.max(this.largest.current * 0.999, ...currents.map((current) => Math.abs(current ?? 0)));
+    currents.forEach((current, place) => {
+      if (current === null) return;
+      const size = Math.min(1, Math.abs(current) / this.largest.current);
+      this.paths[place].setAttribute("stroke-width", (0.6 + 5 * size).toFixed(2));
+      this.paths[place].setAttribute("opacity", (0.1 + 0.85 * Math.sqrt(size)).toFixed(3));
+    });
+  }
+}
+
+// A bar for each neuron on a logarithmic axis, which grows to hold all that was seen.
+export class Constants {
+  constructor(box, names) {
+    this.names = names;
+    this.box = box;
+    this.low = Infinity;
+    this.high = -Infinity;
+    this.bars = names.map((name) => {
+      const bar = document.createElement("i");
+      bar.className = name.replace(/_?\d+$/, "");
+      bar.title = name.replace("_", " ");
+      return bar;
+    });
+  }
+
+  // Whole decades; they change a few times in the first seconds.
+  grow(seconds) {
+    const known = seconds.filter((value) => value > 0).map(Math.log10);
+    const low = Math.min(this.low, Math.floor(Math.min(...known)));
+    const high = Math.max(this.high, Math.ceil(Math.max(...known)));
+    if (!known.length || (low === this.low && high === this.high)) return;
+    Object.assign(this, { low, high });
+    const marks = [];
+    for (let power = low; power <= high; power++) {
+      const mark = document.createElement("span");
+      mark.textContent = power < 0 ? `${10 ** (power + 3)} ms` : `${10 ** power} s`;
+      mark.style.bottom = `${(100 * (power - low)) / (high - low)}%`;
+      marks.push(mark);
+    }
+    this.box.replaceChildren(...marks, ...this.bars);
+  }
+
+  paint(seconds) {
+    this.grow(seconds);
+    this.bars.forEach((bar, place) => {
+      const share = seconds[place] > 0 ? (Math.log10(seconds[place]) - this.low) / (this.high - this.low) : 0;
+      bar.style.height = `${(100 * share).toFixed(1)}%`;
+    });
+  }
+}
