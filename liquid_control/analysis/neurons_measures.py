@@ -183,6 +183,12 @@ class Influence:
         """Places of the synapses, the most influential first."""
         return np.argsort(-self.size[:, 0], kind="stable")
 
+    @property
+    def most(self) -> int:
+        """How many synapses make 90 % of the sum of squared changes."""
+        squares = np.sort(self.size[:, 0] ** 2)[::-1]
+        return int(np.searchsorted(np.cumsum(squares), 0.9 * squares.sum()) + 1)
+
 
 def influence(activities: Sequence[Activity], policy: Policy) -> Influence | None:
     """Cut each synapse through whole drives; None for a circuit without a wiring."""
