@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from liquid_control.errors import InputError
-from liquid_control.evaluation.episodes import TABLE, read_episodes
+from liquid_control.evaluation.episodes import TABLE, read_rows
 from liquid_control.evaluation.statistics import bootstrap_interval, paired_share_interval
 from liquid_control.files import replace_file
 from liquid_control.rollout import Episode
@@ -29,11 +29,10 @@ SHARES: dict[str, Callable[[Episode], bool | None]] = {
 FIGURES = (
     *("seconds", "distance", "reward", "speed", "steering_rate"),
     *("lane_departures", "lateral_error", "lateral_error_max", "heading_error"),
+    *("interventions", "lateral_acceleration", "jerk", "laps"),
 )
 # Whoever fails early is quick: times and ways say something where both have succeeded.
 SUCCESSFUL = ("seconds", "distance", "steering_rate")
-# Two evaluations are only comparable where these are the same.
-SETTINGS = ("env", "noise", "seconds", "options")
 
 
 @dataclass(frozen=True)
@@ -100,16 +99,18 @@ def compare(
 
 
 def pairs_of(before: Path, after: Path) -> list[Pair]:
-    """The episodes of two evaluations with the same seed, or of the same folders in each.
+    """The episodes of two evaluations with the same world, condition and seed, or of the same
+    folders in each. Broken ones have no pair.
 
     Raises:
-        InputError: no evaluation there, settings that differ, or no seed in common.
+        InputError: no evaluation there, several models in one, settings that differ, or no seed in
+            common.
     """
     found: list[Pair] = []
-    for one, other in _folders(before, after):
-        _check_settings(one, other)
-        rows = {episode.seed: episode for episode in read_episodes(one)}
-        found += [(rows[each.seed], each) for each in read_episodes(other) if each.seed in rows]
+    for folders in _folders(before, after):
+        one, other = map(_evaluation, folders)
+        _check_settings(*folders, one[0], other[0])
+        found += [(one[1][key], other[1][key]) for key in other[1] if key in one[1]]
     if not found:
         raise InputError(
             f"{before} and {after} have no seed in common; evaluate both models with the same "
@@ -167,23 +168,54 @@ def _folders(before: Path, after: Path) -> list[tuple[Path, Path]]:
     return [(before / name, after / name) for name in sorted(names[0])]
 
 
-def _check_settings(one: Path, other: Path) -> None:
-    settings = []
-    for folder in (one, other):
-        try:
-            content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{folder} has no results.json ({error.strerror}); let `liquid-control evaluate` "
-                "come to its end there."
-            ) from error
-        except ValueError as error:
-            raise InputError(
-                f"{folder}/results.json is not JSON ({error}); evaluate again."
-            ) from error
-        settings.append({name: content.get(name) for name in SETTINGS})
-    if changed := [name for name in SETTINGS if settings[0][name] != settings[1][name]]:
+def _evaluation(folder: Path) -> tuple[dict, dict]:
+    """What was driven, by world and condition, and the whole episodes, by these and the seed.
+
+    Also of folders from before an evaluation had several models, worlds and conditions.
+    """
+    try:
+        content = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except OSError as error:
         raise InputError(
-            f"{one} and {other} were driven with another {', '.join(changed)}; evaluate both "
-            "models in the same way."
+            f"{folder} has no results.json ({error.strerror}); let `liquid-control evaluate` "
+            "come to its end there."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{folder}/results.json is not JSON ({error}); evaluate again.") from error
+    rows = [row for row in read_rows(folder) if row.episode.error is None]
+    if "groups" not in content:
+        condition = ("noise", noise) if (noise := content.get("noise")) else ("clean", 0.0)
+        definition = {"seconds": content.get("seconds"), "options": content.get("options") or {}}
+        place = content.get("env"), *condition
+        if noise:
+            definition["noise"] = noise
+        return {place: definition}, {(*place, row.episode.seed): row.episode for row in rows}
+    if len(content["models"]) > 1:
+        raise InputError(
+            f"{folder} holds several models, {', '.join(content['models'])}, whose differences are "
+            "in its results.json already; give folders of one model each."
+        )
+    driven = {
+        (world, each["name"], each["level"]): each["definition"]
+        for world in content["settings"]["worlds"]
+        for each in content["settings"]["conditions"]
+    }
+    return driven, {row.key[1:]: row.episode for row in rows}
+
+
+def _check_settings(one: Path, other: Path, before: dict, after: dict) -> None:
+    """Refuse evaluations that have nothing in common, or mean something else by the same name."""
+    changed = {
+        name
+        for place in before.keys() & after.keys()
+        for name in before[place].keys() | after[place].keys()
+        if before[place].get(name) != after[place].get(name)
+    }
+    if not before.keys() & after.keys():
+        worlds = {place[0] for place in before} & {place[0] for place in after}
+        changed = {"condition" if worlds else "env"}
+    if changed:
+        raise InputError(
+            f"{one} and {other} were driven with another {', '.join(sorted(changed))}; evaluate "
+            "both models in the same way."
         )

@@ -1,228 +1,247 @@
-"""`liquid-control evaluate`: how often a model crashes, over many seeds of a world."""
+"""`liquid-control evaluate`: how well models drive, over many seeds, worlds and conditions."""
 
 from __future__ import annotations
 
-import csv
-import functools
 import json
 import time
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
-from liquid_control import __version__, models
+from liquid_control import __version__
 from liquid_control.errors import InputError
-from liquid_control.evaluation.episodes import TABLE, read_episodes, write_episodes
-from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
+from liquid_control.evaluation.episodes import Row, write_rows
+from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
+from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
+from liquid_control.evaluation.suite_summary import check_metrics, group_rows, paired, summarise
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
-from liquid_control.rollout import (
-    Episode,
-    ExpertPilot,
-    PolicyPilot,
-    check_world,
-    in_parallel,
-    make_world,
-    parse_options,
-    run_episode,
-    split_options,
-)
+from liquid_control.rollout import parse_options
+from liquid_control.rollout.bundle import Bundle
+from liquid_control.rollout.engine import Engine
 
-__all__ = ["evaluate", "summarise"]
+__all__ = ["evaluate"]
 
-EXPERT = "expert"
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one process needs to run one episode; `made` and `reset` are options as JSON."""
-
-    world: str
-    model: str
-    seed: int
-    noise: float
-    made: str
-    reset: str
+Several = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+SHOWN = ("crash_free", "distance_per_intervention", "lateral_error", "jerk", "success")
 
 
 def evaluate(
-    model: str,
-    env: str = "liquid_control/Driving-v0",
-    episodes: int = 100,
+    model: Several,
+    env: Several = (),
+    episodes: int | None = None,
     seed: int = 1000,
     noise: float = 0.0,
     seconds: float | None = None,
     workers: int = 1,
     output: Path | None = None,
-    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+    option: Several = (),
+    suite: str | None = None,
+    conditions: tuple[str, ...] = (),
+    metrics: tuple[str, ...] = SHOWN,
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> int:
-    """Drive a model through many seeds of a world and count crashes.
+    """Drive models through many seeds of worlds, clean or hindered, and measure how well.
 
-    Run it again to go on after an interruption: finished episodes are kept in `episodes.csv`. The
-    result is the same for any number of workers.
+    Run it again to go on after an interruption: finished episodes are kept in `episodes.csv`. Other
+    models, conditions and seeds join those that are there. The result is the same for any number of
+    workers.
 
     Args:
-        model: name of a shipped model, folder of a trained one, or "expert".
-        env: the world.
-        episodes: how many; their seeds follow `seed`.
+        model: name of a shipped model, folder of a trained one, or "expert"; once for each. The
+            others are compared with the first one, seed by seed.
+        env: the world; once for each. By default the suite's, or liquid_control/Driving-v0.
+        episodes: how many in each condition; their seeds follow `seed`. By default the suite's
+            number, or 100.
         seed: of the first episode; training used seeds below 1000.
-        noise: variance of Gaussian noise on the frames, on the scale [0, 1].
-        seconds: time limit of an episode [s]; the world's own by default.
-        workers: processes.
-        output: folder for results.json and episodes.csv; runs/evaluate-<model> by default.
-        option: of the world, as NAME=VALUE with a YAML value (season=winter); once for each.
+        noise: without a suite: variance of Gaussian noise on the frames, on the scale [0, 1].
+        seconds: time limit of an episode [s]; the suite's or the world's own by default.
+        workers: processes, or with ray jobs at once.
+        output: folder for results.json and episodes.csv; runs/evaluate-<suite or model> by default.
+        option: of the worlds, as NAME=VALUE with a YAML value (season=winter); once for each.
+        suite: conditions to drive in: smoke, paper, robustness, carracing, drone-ood, or a file of
+            that form.
+        conditions: some of the suite's: fog for all its levels, fog=30 for one.
+        metrics: what the printed table shows; results.json holds all.
+        engine: local runs on this machine; ray on a Ray cluster.
+        address: HOST:PORT of the head of a running Ray cluster, which this machine has joined.
     """
-    if episodes < 1 or (seconds is not None and seconds <= 0) or noise < 0:
+    models, env = _several(model), _several(env)
+    where = Engine(workers, engine, address)
+    check_metrics(metrics)
+    whole, part = _suites(suite, env, noise, seconds, parse_options(option), conditions)
+    count = part.episodes if episodes is None else episodes
+    if count < 1 or seed < 0:
         raise InputError(
-            "An evaluation needs at least 1 episode, a length above 0 s and a noise variance of 0 "
-            f"or more, got {episodes}, {seconds} and {noise}."
+            f"An evaluation needs at least 1 episode and a seed of 0 or more, got {count} and "
+            f"{seed}."
         )
-    folder = None if model == EXPERT else models.find(model)
-    options = parse_options(option)
-    # The world keeps the time, as it says at the end of it whether the episode was a success.
-    limit = {} if seconds is None else {"seconds": seconds}
-    made, reset = split_options(env, limit | options)
+    sources, worlds = named_models(models), list(dict.fromkeys(env or part.worlds))
     # A broken model, or one for another world, is refused before anything is written.
-    check_world(env, reset, _pilot(str(folder) if folder else EXPERT), **made)
-    name = folder.name if folder else EXPERT
-    output = output or Path("runs") / f"evaluate-{name}"
-    output.mkdir(parents=True, exist_ok=True)
+    check(sources, worlds, part)
+    output = output or Path("runs") / f"evaluate-{part.name or '-'.join(sources)}"
     settings = {
-        "model": name,
-        "weights_sha256": _weights_hash(folder),
-        "env": env,
-        "noise": noise,
-        "seconds": seconds,
-    }
-    if options:
-        settings["options"] = options
-    done = _resume(output, settings)
-    jobs = [
-        _Job(
-            *(env, str(folder) if folder else EXPERT, seed + index, noise),
-            *(json.dumps(made), json.dumps(reset)),
-        )
-        for index in range(episodes)
-    ]
-    todo = [job for job in jobs if job.seed not in done]
-    started = time.perf_counter()
-    with (
-        (output / TABLE).open("a", newline="") as file,
-        tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar,
-    ):
-        rows = csv.DictWriter(file, [field.name for field in fields(Episode)])
-        for job, episode in in_parallel(_run, todo, workers):
-            done[job.seed] = episode
-            rows.writerow(asdict(episode))
-            file.flush()
-            bar.update()
-            bar.set_postfix(crashes=sum(done[j.seed].crashed for j in jobs if j.seed in done))
-    chosen = [done[job.seed] for job in jobs]
-    write_episodes(output, chosen)
-    results = {
-        **settings,
-        "episodes": episodes,
-        "seed": seed,
-        **summarise(chosen),
-        "version": __version__,
-    }
-    replace_file(output / "results.json", json.dumps(results, indent=1) + "\n")
-    _show(results, output, time.perf_counter() - started, len(todo))
-    return 0
-
-
-def summarise(episodes: list[Episode]) -> dict:
-    """Crash-free share with its 95 % Wilson interval, and means with 95 % bootstrap intervals."""
-    safe = sum(not episode.crashed for episode in episodes)
-    figures = {
-        name: {
-            "mean": float(np.mean(values)),
-            "interval": bootstrap_interval(values),
-        }
-        for name in (
-            "distance",
-            "seconds",
-            "lane_departures",
-            "lateral_error",
-            "lateral_error_max",
-            "heading_error",
-            "speed",
-            "steering_rate",
-            "reward",
-            "success",
-        )
-        if np.all(np.isfinite(values := np.array([getattr(e, name) for e in episodes], float)))
-    }
-    return {
-        "crash_free": {
-            "count": safe,
-            "share": safe / len(episodes),
-            "interval": wilson_interval(safe, len(episodes)),
+        "suite": part.name,
+        "models": {name: _facts(source) for name, source in sources.items()},
+        "worlds": worlds,
+        "conditions": {
+            each.key: {"name": each.name, "level": each.level}
+            | vars(part.kinds[each.name])
+            | {"definition": each.definition}
+            for each in part.conditions
         },
-        "crashed_seeds": [episode.seed for episode in episodes if episode.crashed],
-        "figures": figures,
+    }
+    settings, rows = resume(output, settings, [each.key for each in whole.conditions])
+    jobs = jobs_of(sources, worlds, part, range(seed, seed + count))
+    before, started = len(rows), time.perf_counter()
+    rows = drive(jobs, rows, output, where)
+    results = _write(output, settings, rows, whole)
+    _show(results, metrics)
+    fresh, seconds_gone = len(rows) - before, time.perf_counter() - started
+    console = Console()
+    console.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
+    broken = [rows[job.key] for job in jobs if rows[job.key].episode.error is not None]
+    for row in broken[:10]:
+        console.print(
+            f"broken: {row.model}, {row.condition}={row.level:g}, seed {row.episode.seed}: "
+            f"{row.episode.error}",
+            style="red",
+            markup=False,
+        )
+    if broken:
+        console.print(f"{len(broken)} episodes are broken; run the same command to try them again.")
+    return 1 if broken else 0
+
+
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _suites(
+    name: str | None,
+    env: Sequence[str],
+    noise: float,
+    seconds: float | None,
+    options: Mapping[str, Any],
+    conditions: Sequence[str],
+) -> tuple[Suite, Suite]:
+    """The whole suite, and what of it was asked for."""
+    if name is None:
+        if conditions:
+            raise InputError("--conditions are those of a suite; give a --suite as well.")
+        world = env[0] if env else "liquid_control/Driving-v0"
+        whole = plain(world, noise, seconds, options)
+        return whole, whole
+    if noise:
+        raise InputError(
+            "A suite says how noisy frames are; leave --noise out, or write a suite of your own."
+        )
+    whole = read_suite(name, options, seconds)
+    return whole, chosen(whole, conditions)
+
+
+def _facts(source: Bundle | None) -> dict[str, Any]:
+    """What identifies a model, and what it is."""
+    if source is None:
+        return {"weights_sha256": None, "circuit": "expert", "parameters": 0}
+    policy = Policy.load(source.folder)
+    config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+    return {
+        "weights_sha256": config["weights_sha256"],
+        "circuit": type(policy.circuit).__name__,
+        "parameters": sum(each.numel() for each in policy.parameters()),
     }
 
 
-@functools.lru_cache(maxsize=1)
-def _world(world: str, made: str):
-    return make_world(world, **json.loads(made))
-
-
-@functools.lru_cache(maxsize=1)
-def _pilot(model: str):
-    return ExpertPilot() if model == EXPERT else PolicyPilot(Policy.load(Path(model)))
-
-
-def _run(job: _Job) -> Episode:
-    return run_episode(
-        *(_world(job.world, job.made), _pilot(job.model), job.seed, job.noise),
-        options=json.loads(job.reset) or None,
+def _write(
+    output: Path, settings: dict[str, Any], rows: Mapping[tuple, Row], suite: Suite
+) -> dict[str, Any]:
+    """Write the table in its order, and what it comes to."""
+    conditions = list(settings["conditions"].values())
+    orders = (
+        list(settings["models"]),
+        settings["worlds"],
+        [(each["name"], each["level"]) for each in conditions],
     )
 
+    def place(row: Row) -> tuple[int, ...]:
+        name = row.condition, row.level
+        found = (orders[1].index(row.world), orders[2].index(name), orders[0].index(row.model))
+        return *found, row.episode.seed
 
-def _weights_hash(folder: Path | None) -> str | None:
-    return json.loads((folder / "config.json").read_text())["weights_sha256"] if folder else None
+    table = sorted(rows.values(), key=place)
+    write_rows(output, table)
+    groups = group_rows(table)
+    results = {
+        "suite": settings["suite"],
+        "about": suite.about,
+        "version": __version__,
+        "models": settings["models"],
+        "settings": {"worlds": settings["worlds"], "conditions": conditions},
+        "groups": [
+            dict(zip(("model", "world", "condition", "level"), group, strict=True))
+            | summarise(episodes)
+            for group, episodes in groups.items()
+        ],
+        "paired": paired(groups, orders[0]),
+    }
+    replace_file(output / "results.json", json.dumps(results, indent=1, allow_nan=False) + "\n")
+    return results
 
 
-def _resume(output: Path, settings: dict) -> dict[int, Episode]:
-    """Episodes of an earlier run into the same folder; they must have the same settings."""
-    path, table = output / "settings.json", output / TABLE
-    if path.is_file() and table.is_file():
-        if (before := json.loads(path.read_text())) != settings:
-            changed = [key for key in settings if before.get(key) != settings[key]]
-            raise InputError(
-                f"{output} holds an evaluation with another {', '.join(changed)}; give another "
-                "--output or remove it."
-            )
-        # A killed run may have left half a row.
-        episodes = read_episodes(output)
-        write_episodes(output, episodes)
-        return {episode.seed: episode for episode in episodes}
-    replace_file(path, json.dumps(settings, indent=1) + "\n")
-    write_episodes(output, [])
-    return {}
-
-
-def _show(results: dict, output: Path, seconds: float, count: int) -> None:
-    free = results["crash_free"]
-    low, high = free["interval"]
-    table = Table(title=f"{results['model']} in {results['env']}, noise {results['noise']}")
-    for column in ("figure", "mean", "95 % interval"):
-        table.add_column(column)
-    share = f"{free['share']:.1%} ({free['count']} of {results['episodes']})"
-    table.add_row("crash-free", share, f"{low:.1%} to {high:.1%}")
-    for name, figure in results["figures"].items():
-        low, high = figure["interval"]
-        table.add_row(name, f"{figure['mean']:.4g}", f"{low:.4g} to {high:.4g}")
+def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    """A row for each group, or all figures of the only one."""
+    groups = results["groups"]
+    if len(groups) == 1:
+        table = Table("figure", "mean", "95 % interval", title=_title(groups[0]))
+        for name in ("crash_free", *groups[0]["figures"]):
+            table.add_row(name, *_cell(groups[0], name))
+    else:
+        # In the table of a terminal there is room for the intervals of one figure.
+        names = [name for name in metrics if any(_cell(each, name)[0] for each in groups)]
+        worlds = len({each["world"] for each in groups}) > 1
+        heads = ["model", *(["world"] if worlds else []), "condition", "of"]
+        table = Table(*heads, *(name.replace("_", "\n") for name in names))
+        for each in groups:
+            cells = [_cell(each, name)[0] for name in names]
+            if "crash_free" in names:
+                cells[names.index("crash_free")] = " ".join(_cell(each, "crash_free"))
+            where = [each["world"].removeprefix("liquid_control/")] if worlds else []
+            condition = each["condition"] if each["condition"] == "clean" else _condition(each)
+            table.add_row(each["model"], *where, condition, str(each["episodes"]), *cells)
     console = Console()
     console.print(table)
-    if results["crashed_seeds"]:
-        console.print(f"crashed: seeds {results['crashed_seeds']}")
-    console.print(f"{output}/results.json, {count} new episodes in {seconds:.0f} s")
+    if len(groups) == 1 and groups[0]["crashed_seeds"]:
+        console.print(f"crashed: seeds {groups[0]['crashed_seeds']}")
+
+
+def _title(group: Mapping[str, Any]) -> str:
+    condition = "" if group["condition"] == "clean" else f", {_condition(group)}"
+    return f"{group['model']} in {group['world']}{condition}, {group['episodes']} episodes"
+
+
+def _condition(group: Mapping[str, Any]) -> str:
+    return f"{group['condition']} {group['level']:g}"
+
+
+def _cell(group: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """A figure and its interval as text; empty where the group has none."""
+    if name == "crash_free":
+        free = group["crash_free"]
+        if free["share"] is None:
+            return "", ""
+        low, high = free["interval"]
+        return f"{free['share']:.0%}", f"({low:.0%} to {high:.0%})"
+    figure = group["figures"].get(name)
+    if figure is None:
+        return "", ""
+    # Without an intervention nobody knows how far it would have gone.
+    mean, low, high = (
+        "∞" if value is None else f"{value:.4g}" for value in (figure["mean"], *figure["interval"])
+    )
+    return mean, f"{low} to {high}"

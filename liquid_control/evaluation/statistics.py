@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["bootstrap_interval", "paired_share_interval", "wilson_interval"]
+__all__ = [
+    "bootstrap_interval",
+    "bootstrap_ratio_interval",
+    "paired_share_interval",
+    "wilson_interval",
+]
 
 
 def wilson_interval(successes: int, trials: int, z: float = 1.959964) -> list[float]:
@@ -22,6 +27,22 @@ def bootstrap_interval(values: np.ndarray, draws: int = 2000) -> list[float]:
     chosen = np.random.default_rng(0).integers(0, len(values), (draws, len(values)))
     low, high = np.quantile(values[chosen].mean(axis=1), [0.025, 0.975])
     return [float(low), float(high)]
+
+
+def bootstrap_ratio_interval(
+    above: np.ndarray, below: np.ndarray, draws: int = 2000
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval (low, high) of sum(above) / sum(below); seeded.
+
+    Args:
+        above, below: (episodes,), drawn in pairs; a draw whose `below` comes to 0 or less is left
+            out.
+    """
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    chosen = np.random.default_rng(0).integers(0, len(above), (draws, len(above)))
+    sums = above[chosen].sum(axis=1), below[chosen].sum(axis=1)
+    low, high = np.quantile(sums[0][sums[1] > 0] / sums[1][sums[1] > 0], [0.025, 0.975])
+    return float(low), float(high)
 
 
 def paired_share_interval(before: np.ndarray, after: np.ndarray) -> list[float]:
