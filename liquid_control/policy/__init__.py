@@ -8,7 +8,21 @@
 On disk a policy is a folder with `model.safetensors` and `config.json`: nothing in it can run code.
 """
 
-from liquid_control.policy.driver import Decision, Driver, frame_hash, recompute
-from liquid_control.policy.policy import Policy
+from typing import TYPE_CHECKING, Any
+
+from liquid_control.policy.decision import Decision, frame_hash
+
+if TYPE_CHECKING:
+    from liquid_control.policy.driver import Driver, recompute
+    from liquid_control.policy.policy import Policy
 
 __all__ = ["Decision", "Driver", "Policy", "frame_hash", "recompute"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load torch only for what needs it: a robot that drives from an export does without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from liquid_control.policy import driver
+
+    return getattr(driver, name)

@@ -1,0 +1,155 @@
+"""Writes a policy as an ONNX folder: graph, configuration, weights, and what ties them together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+import torch
+
+from liquid_control import __version__
+from liquid_control.data.drive import find_bags, load_drive
+from liquid_control.deploy.export_files import CIRCUIT, GRAPH, MANIFEST, METADATA, manifest
+from liquid_control.deploy.onnx_circuit import add_circuit, circuit_model
+from liquid_control.deploy.onnx_graph import OPSET, Graph
+from liquid_control.deploy.onnx_head import add_head
+from liquid_control.deploy.onnx_quantise import quantised
+from liquid_control.errors import InputError
+from liquid_control.files import replace_file
+from liquid_control.policy import Policy
+from liquid_control.policy.fingerprint import configuration_hash, weights_hash
+
+__all__ = ["PRECISIONS", "Precision", "calibration_frames", "export_onnx", "policy_model"]
+
+Precision = Literal["float32", "float16", "int8"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+# Frames for the ranges of int8, and from how many bags of a folder they are taken.
+FRAMES, BAGS, FEWEST = 256, 16, 16
+# Beside weights and configuration: the node's attention monitor is calibrated with the model.
+COPIED = ("config.json", "model.safetensors", "attention_monitor.json")
+NORMALISATION = (
+    "frames are uint8 RGB (batch, rows, columns, 3); the graph gives each image zero mean and unit "
+    "variance, the standard deviation being at least 255 / sqrt(values)"
+)
+
+
+def export_onnx(
+    folder: Path,
+    output: Path,
+    precision: Precision = "float32",
+    calibrate: Path | None = None,
+) -> dict[str, Any]:
+    """Write the policy of `folder` as ONNX into `output`.
+
+    Args:
+        folder: of the policy.
+        output: made where it does not exist; complete once `export.json` is in it.
+        precision: of the head; the circuit is float32 in all of them.
+        calibrate: bag, or folder of bags, whose frames give the ranges of int8.
+
+    Returns:
+        What the graph says of itself.
+
+    Raises:
+        InputError: no policy, or a calibration that does not fit.
+    """
+    policy = Policy.load(folder)
+    if (calibrate is None) == (precision == "int8"):
+        raise InputError(
+            "The head becomes int8 by ranges that come from recorded frames: give --calibrate BAG "
+            f"with --precision int8 and only with it, got precision {precision} and "
+            f"{'no bag' if calibrate is None else calibrate}."
+        )
+    if output.resolve() == folder.resolve():
+        raise InputError(f"An export needs a folder of its own, got the model's {output}.")
+    frames = None if calibrate is None else calibration_frames(policy, calibrate)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    metadata = _describe(policy, precision, config["weights_sha256"])
+    if frames is not None:
+        metadata["calibration"] = {"bag": str(calibrate), "frames": len(frames)}
+    graphs = {}
+    for name, model in (
+        (GRAPH, policy_model(policy, precision, frames)),
+        (CIRCUIT, circuit_model(policy)),
+    ):
+        onnx.helper.set_model_props(model, {METADATA: json.dumps(metadata)})
+        graphs[name] = model.SerializeToString()
+    output.mkdir(parents=True, exist_ok=True)
+    # It comes last: what is half written is no export.
+    (output / MANIFEST).unlink(missing_ok=True)
+    for name in COPIED:
+        if (folder / name).is_file():
+            replace_file(output / name, (folder / name).read_bytes())
+    for name, content in graphs.items():
+        replace_file(output / name, content)
+    replace_file(output / MANIFEST, manifest(precision, graphs))
+    return metadata
+
+
+def policy_model(
+    policy: Policy, precision: Precision = "float32", frames: np.ndarray | None = None
+) -> onnx.ModelProto:
+    """The whole policy: head, circuit, limits; see `docs/deploy.md` for its inputs and outputs.
+
+    Args:
+        policy: in float32.
+        precision: of the head.
+        frames: uint8 (frames, rows, columns, 3) for int8.
+    """
+    graph = Graph("head/")
+    half = np.float16 if precision == "float16" else np.float32
+    features, count = add_head(graph, policy.head, half)
+    graph.output(features, (count,))
+    add_circuit(graph, policy, features)
+    model = graph.model("policy")
+    return model if frames is None else quantised(model, frames, "head/")
+
+
+def calibration_frames(policy: Policy, root: Path, count: int = FRAMES) -> np.ndarray:
+    """Frames, evenly from the bags at or below `root`, as the policy sees them.
+
+    Raises:
+        InputError: there is no bag, it holds no such commands as the policy gives, or too few
+            frames.
+    """
+    bags = find_bags(root)
+    bags = [bags[index] for index in _evenly(len(bags), BAGS)]
+    drives = [load_drive(bag, policy.camera, policy.spec.names) for bag in bags]
+    share = -(-count // len(drives))
+    frames = [drive.frames[index] for drive in drives for index in _evenly(len(drive), share)]
+    if len(frames) < FEWEST:
+        raise InputError(
+            f"Ranges for int8 need {FEWEST} frames or more, {root} has {len(frames)}; give a "
+            "longer recording."
+        )
+    return np.stack(frames[:count])
+
+
+def _evenly(length: int, count: int) -> Sequence[int]:
+    """At most `count` indexes, evenly spread."""
+    if length <= count:
+        return range(length)
+    return np.linspace(0, length - 1, count).round().astype(int).tolist()
+
+
+def _describe(policy: Policy, precision: str, weights_sha256: str) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "opset": OPSET,
+        "precision": precision,
+        "weights_sha256": weights_sha256,
+        "weights": weights_hash(policy),
+        "configuration": configuration_hash(policy),
+        "command": policy.spec.to_dict(),
+        "camera": policy.camera.to_dict(),
+        "normalisation": NORMALISATION,
+        "circuit": type(policy.circuit).__name__,
+        "head": type(policy.head).__name__,
+        "state_names": policy.state_names,
+    }
