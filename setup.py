@@ -44,6 +44,8 @@ EXTRAS = {
     # `liquid-control view`.
     "view": ["aiohttp>=3.10,<4"],
     "viz": ["av>=14", "matplotlib>=3.8"],
+    # `liquid-control attend`: gradient methods, and recordings for the Rerun viewer.
+    "attend": ["captum>=0.8,<1", "rerun-sdk>=0.30,<1", "av>=14", "matplotlib>=3.8"],
     # Reads Minari datasets; Minari itself names neither its HDF5 reader nor its image decoder.
     "data": ["minari>=0.5", "h5py>=3.8", "pillow>=10"],
     # Compiles circuits at run time by the LLVM that it carries: no compiler is needed.

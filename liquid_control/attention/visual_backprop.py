@@ -26,7 +26,11 @@ class Convolution(Protocol):
 
 
 def visual_backprop(
-    activations: Sequence[Tensor], layers: Sequence[Convolution], size: tuple[int, int]
+    activations: Sequence[Tensor],
+    layers: Sequence[Convolution],
+    size: tuple[int, int],
+    last: Tensor | None = None,
+    scaled: bool = True,
 ) -> Tensor:
     """Saliency of images from the activations that they caused.
 
@@ -38,19 +42,24 @@ def visual_backprop(
         activations: maps after ReLU (N, channels, rows, columns), first layer first.
         layers: the convolutions that made them, in the same order.
         size: rows and columns of the images.
+        last: what begins in the place of the last layer's mean, (N, 1, rows, columns): the map of
+            one neuron, see `maps`.
+        scaled: to [0, 1].
 
     Returns:
         float32 (N, rows, columns), scaled to [0, 1] per image; 0 everywhere for an image without
-        any contrast in its map.
+        any contrast in its map. The plain product where not `scaled`.
     """
     means = [maps.float().mean(1, keepdim=True) for maps in activations]
-    saliency = means[-1]
+    saliency = means[-1] if last is None else last
     for index in reversed(range(len(layers))):
         below = means[index - 1] if index else None
         saliency = _scale_up(saliency, layers[index], size if below is None else below.shape[-2:])
         if below is not None:
             saliency = saliency * below
     saliency = saliency.squeeze(1)
+    if not scaled:
+        return saliency
     low, high = saliency.aminmax(dim=-1, keepdim=True)
     low, high = low.amin(-2, keepdim=True), high.amax(-2, keepdim=True)
     return torch.nan_to_num((saliency - low) / (high - low), nan=0.0)
