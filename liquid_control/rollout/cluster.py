@@ -54,7 +54,7 @@ def session(workers: int, address: str | None) -> Iterator[None]:
     Raises:
         InputError: Ray is not installed, or no cluster that fits answers at `address`.
     """
-    ray = _ray()
+    ray = _ray(alone=address is None)
     if ray.is_initialized():
         yield
         return
@@ -73,14 +73,17 @@ def session(workers: int, address: str | None) -> Iterator[None]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _ray() -> ModuleType:
-    """Ray, silent and without its reports to its makers."""
+def _ray(alone: bool = False) -> ModuleType:
+    """Ray, without its reports to its makers; `alone`, a new cluster stays off the network."""
     if find_spec("ray") is None:
         raise InputError(
             "--engine ray needs the Python package ray, which is not installed; run "
             "`pip install 'liquid_control[scale]'`, or leave --engine out."
         )
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if alone:
+        # Read at Ray's first import: its own name for a cluster that listens on loopback only.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # Its wheel warns of changes to come, once for each process.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
@@ -94,6 +97,8 @@ def _start(ray: ModuleType, workers: int, scratch: str) -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
+        # Not what RAY_ADDRESS names.
+        address="local",
         num_cpus=workers,
         num_gpus=0,
         object_store_memory=_STORE_BYTES + workers * _STORE_BYTES_A_WORKER,
@@ -101,6 +106,8 @@ def _start(ray: ModuleType, workers: int, scratch: str) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         _temp_dir=scratch,
+        # 15 by default, at which anything else on the machine comes first.
+        _system_config={"worker_niceness": 0},
     )
 
 
@@ -188,10 +195,10 @@ class _Spreading:
     def _ready(self) -> list:
         while True:
             refs = list(self._pending)
-            ready, _ = self._ray.wait(refs, timeout=_ASK_S, fetch_local=False)
+            ready, _ = self._ray.wait(refs, timeout=_ASK_S)
             if ready:
                 # All that came meanwhile, too: asking for one among a thousand takes as long.
-                return self._ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)[0]
+                return self._ray.wait(refs, num_returns=len(refs), timeout=0)[0]
             self._check_head()
 
     def _check_head(self) -> None:

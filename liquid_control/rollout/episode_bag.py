@@ -35,6 +35,7 @@ __all__ = [
     "is_recorded",
     "load_policy",
     "load_world",
+    "partial_folder",
     "record_episode",
     "same_settings",
 ]
@@ -131,6 +132,11 @@ def load_policy(folder: Path) -> Policy:
     return Policy.load(folder)
 
 
+def partial_folder(folder: Path) -> Path:
+    """Where a bag lies until it is whole."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
 def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
     """Record the episode of `seed` as the bag `folder`.
 
@@ -147,7 +153,7 @@ def record_episode(settings: Settings, seed: int, folder: Path) -> Episode:
         pilot = NoiseInjected(pilot, np.array(settings.noise))
     if settings.disturb:
         pilot = Disturbed(pilot, settings.disturb, settings.outputs)
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial = partial_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     facts = settings.facts(seed) | {"command": json.dumps(world.command.to_dict())}
     # The images are compressed already.

@@ -19,16 +19,18 @@ from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import dart
+from liquid_control.rollout.bundle import Bundle, model_bundle
+from liquid_control.rollout.engine import HERE, Engine
 from liquid_control.rollout.episode import Episode
 from liquid_control.rollout.episode_bag import (
     Settings,
     is_recorded,
     load_policy,
     load_world,
-    record_episode,
 )
 from liquid_control.rollout.pilots import PolicyPilot, chosen_outputs
-from liquid_control.rollout.workers import in_parallel, make_world, split_options
+from liquid_control.rollout.recording import Recording, record_episodes
+from liquid_control.rollout.workers import make_world, split_options
 from liquid_control.rollout.world_options import parse_options
 
 __all__ = ["record"]
@@ -49,7 +51,7 @@ def record(
     episodes: int = 10,
     seconds: float = 18.0,
     seed: int = 0,
-    workers: int = 1,
+    engine: Annotated[Engine, tyro.conf.arg(name="")] = HERE,
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     disturb: float | None = None,
     disturb_output: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
@@ -63,7 +65,7 @@ def record(
 
     Every frame is kept with the expert's command (`/expert/command`, the label), what was executed
     (`/command`), odometry, the camera's calibration and the world's ground truth
-    (`/simulator/state`). The bags are the same for any number of workers.
+    (`/simulator/state`). The bags are the same for any number of workers, here or on a cluster.
 
     Args:
         world: Gymnasium name, liquid_control/Driving-v0, or module:Name-v0 of a world of yours.
@@ -73,7 +75,7 @@ def record(
         episodes: how many; their seeds follow `seed`.
         seconds: longest time of an episode [s]; the world may end it before.
         seed: of the first episode.
-        workers: processes.
+        engine: where the episodes are driven; the bags are written here.
         option: of the world, as NAME=VALUE with a YAML value (season=winter); once for each.
         disturb: pull into the command now and then, with at most this share of half an output's
             range; 0.5 by default, or 0 with --dart-model.
@@ -110,23 +112,20 @@ def record(
             f"The folder {output} cannot be made ({error.strerror}); give another one."
         ) from error
     if robot:
-        settings = _with_noise(settings, robot, dart_scale, dart_episodes, output, workers)
+        settings = _with_noise(settings, robot, dart_scale, dart_episodes, output, engine)
     jobs = [
         (_spread(settings, seed + index), seed + index, output / f"{seed + index:06d}")
         for index in range(episodes)
     ]
-    return _record(jobs, output, workers)
+    return _record(jobs, output, engine)
 
 
-Job = tuple[Settings, int, Path]
-
-
-def _record(jobs: list[Job], output: Path, workers: int) -> int:
+def _record(jobs: list[Recording], output: Path, engine: Engine) -> int:
     todo = [job for job in jobs if not is_recorded(*job)]
     done: list[Episode] = []
     try:
         with tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar:
-            for _, episode in in_parallel(_record_job, todo, workers):
+            for _, episode in record_episodes(todo, engine):
                 done.append(episode)
                 bar.update()
                 bar.set_postfix(crashes=sum(episode.crashed for episode in done))
@@ -148,10 +147,6 @@ def _record(jobs: list[Job], output: Path, workers: int) -> int:
     return 0
 
 
-def _record_job(job: Job) -> Episode:
-    return record_episode(*job)
-
-
 def _spread(settings: Settings, seed: int) -> Settings:
     name, reset = _SPREAD.get(settings.world), json.loads(settings.reset)
     if name is None or name in reset:
@@ -161,7 +156,7 @@ def _spread(settings: Settings, seed: int) -> Settings:
 
 
 def _with_noise(
-    settings: Settings, robot: Path, scale: float, episodes: int, output: Path, workers: int
+    settings: Settings, robot: Path, scale: float, episodes: int, output: Path, engine: Engine
 ) -> Settings:
     """Settings with the covariance of the robot's error, measured once for a folder of bags."""
     config = json.loads((robot / "config.json").read_text(encoding="utf-8"))
@@ -184,7 +179,7 @@ def _with_noise(
         return replace(settings, noise=tuple(map(tuple, kept["covariance"])))
     jobs = [(_spread(settings, _DART_SEED + k), _DART_SEED + k) for k in range(episodes)]
     bar = tqdm(
-        in_parallel(partial(_error, robot), jobs, workers),
+        engine.spread(partial(_error, model_bundle(robot)), jobs),
         total=episodes,
         desc=f"error of {robot.name}",
         unit="episode",
@@ -196,11 +191,11 @@ def _with_noise(
     return replace(settings, noise=tuple(map(tuple, rows)))
 
 
-def _error(robot: Path, job: tuple[Settings, int]) -> dart.ErrorSum:
+def _error(robot: Bundle, job: tuple[Settings, int]) -> dart.ErrorSum:
     settings, seed = job
     env = load_world(settings.world, settings.made)
     options = json.loads(settings.reset) or None
-    policy = PolicyPilot(load_policy(robot))
+    policy = PolicyPilot(load_policy(robot.folder))
     return dart.episode_error(env, policy, seed, options, settings.seconds)
 
 

@@ -16,12 +16,13 @@ from liquid_control.rollout import (
     Episode,
     PolicyPilot,
     check_world,
-    in_parallel,
     make_world,
     parse_options,
     run_episode,
     split_options,
 )
+from liquid_control.rollout.bundle import Bundle, model_bundle
+from liquid_control.rollout.engine import Engine
 from liquid_control.training.recipe import ClosedLoop
 
 __all__ = ["ClosedLoopScore", "drive", "score"]
@@ -48,15 +49,20 @@ def score(episodes: Sequence[Episode], settings: ClosedLoop) -> float:
     return float(np.mean(shares) - METRE * np.mean(errors or [0.0]))
 
 
-def drive(folder: Path, settings: ClosedLoop) -> list[Episode]:
-    """The episodes of a saved policy, in order of their seeds."""
+def drive(folder: Path, settings: ClosedLoop, engine: Engine | None = None) -> list[Episode]:
+    """The episodes of a saved policy, in order of their seeds.
+
+    Args:
+        engine: where they are driven; `settings.workers` processes of this machine by default.
+    """
     made, reset = split_options(settings.world, parse_options(settings.options))
-    weights = json.loads((folder / "config.json").read_text(encoding="utf-8"))["weights_sha256"]
-    job = (settings.world, json.dumps(made), json.dumps(reset), settings.seconds, folder, weights)
+    model = model_bundle(folder)
+    job = (settings.world, json.dumps(made), json.dumps(reset), settings.seconds, model)
     jobs = [(*job, settings.seed + index) for index in range(settings.episodes)]
     threads = torch.get_num_threads()
     try:
-        found = {key[-1]: episode for key, episode in in_parallel(_run, jobs, settings.workers)}
+        done = (engine or Engine(settings.workers)).spread(_run, jobs)
+        found = {key[-1]: episode for key, episode in done}
     finally:
         torch.set_num_threads(threads)
     return [found[seed] for seed in sorted(found)]
@@ -68,15 +74,14 @@ def _world(world: str, made: str):
 
 
 @functools.lru_cache(maxsize=1)
-def _pilot(folder: Path, weights: str) -> PolicyPilot:
-    return PolicyPilot(Policy.load(folder))
+def _pilot(model: Bundle) -> PolicyPilot:
+    return PolicyPilot(Policy.load(model.folder))
 
 
 def _run(job: tuple) -> Episode:
-    world, made, reset, seconds, folder, weights, seed = job
+    world, made, reset, seconds, model, seed = job
     options = json.loads(reset) or None
-    pilot = _pilot(folder, weights)
-    return run_episode(_world(world, made), pilot, seed, options=options, seconds=seconds)
+    return run_episode(_world(world, made), _pilot(model), seed, options=options, seconds=seconds)
 
 
 class ClosedLoopScore(lightning.Callback):

@@ -19,6 +19,7 @@ from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import decode_image, read_named_vector
 from liquid_control.errors import InputError
 from liquid_control.policy import Policy
+from liquid_control.rollout.engine import Engine
 from liquid_control.rollout.record import record
 
 COMMAND_LINE = [sys.executable, "-m", "liquid_control", "record", WORLD]
@@ -113,7 +114,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"quality": 0}, {"seconds": 0.0}, {"episodes": 0}, {"dart_scale": -1.0}, {"workers": 0}],
+    [{"quality": 0}, {"seconds": 0.0}, {"episodes": 0}, {"dart_scale": -1.0}],
 )
 def test_numbers_that_make_no_sense_are_refused(wrong: dict, tmp_path: Path) -> None:
     with pytest.raises(InputError):
@@ -145,7 +146,8 @@ def test_the_bags_are_the_same_for_any_number_of_workers(dart: bool, tmp_path: P
     if dart:
         noise |= {"dart_model": str(save_policy(tmp_path / "model")), "dart_episodes": 3}
     for workers in (1, 2):
-        record(WORLD, tmp_path / str(workers), episodes=3, seconds=2.0, workers=workers, **noise)
+        engine, folder = Engine(workers), tmp_path / str(workers)
+        record(WORLD, folder, episodes=3, seconds=2.0, engine=engine, **noise)
     if dart:
         one, two = (tmp_path / w / "dart.json" for w in ("1", "2"))
         assert one.read_text() == two.read_text()

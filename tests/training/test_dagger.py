@@ -20,6 +20,7 @@ from liquid_control.cli import main
 from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
 from liquid_control.policy import Policy
+from liquid_control.rollout.engine import Engine
 from liquid_control.rollout.record import record
 from liquid_control.training import closed_loop
 from liquid_control.training.dagger import rounds as rounds_module
@@ -252,15 +253,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_recorded(recipe, run, t
     ):
         with pytest.raises(InputError, match=message):
             learn(wrong, out, work)
-    with pytest.raises(InputError, match="workers must be 1 or more"):
-        learn(recipe, out, work, workers=0)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_the_bags_are_the_same_for_any_number_of_workers(recipe, run, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    learn(recipe, tmp_path / "out", tmp_path / "work", workers=3)
+    learn(recipe, tmp_path / "out", tmp_path / "work", engine=Engine(3))
     assert told(tmp_path) == told(run)
     assert messages(tmp_path / "work" / "bags") == messages(run / "work" / "bags")
     assert weights(tmp_path / "out") == weights(run / "out")

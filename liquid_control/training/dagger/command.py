@@ -12,6 +12,7 @@ import tyro
 
 from liquid_control import models
 from liquid_control.errors import InputError
+from liquid_control.rollout.engine import HERE, Engine
 from liquid_control.training.dagger.recipe import (
     DaggerRecipe,
     check_dagger,
@@ -33,7 +34,7 @@ def dagger(
     machine: Annotated[Machine, tyro.conf.arg(name="")],
     output: Path | None = None,
     work: Path | None = None,
-    workers: int = 1,
+    engine: Annotated[Engine, tyro.conf.arg(name="")] = HERE,
 ) -> int:
     """Train a policy by DAgger; run the same command again to go on after an interruption.
 
@@ -48,7 +49,7 @@ def dagger(
         machine: what trainings run on.
         output: folder of the model instead of models/<model>.
         work: working folder instead of checkpoints/<name of output>.
-        workers: processes that record and score.
+        engine: where episodes are recorded and scored; trainings run here.
     """
     settings = check_dagger(settings, f"{recipe} with the command line's options")
     if machine.devices > 1 or machine.nodes > 1:
@@ -61,7 +62,7 @@ def dagger(
     output = output or models.share() / "models" / settings.model
     work = work or Path("checkpoints") / output.name
     try:
-        rounds = learn(settings, output, work, machine, workers)
+        rounds = learn(settings, output, work, machine, engine)
     except KeyboardInterrupt:
         print(
             f"liquid-control: interrupted; what is done is kept in {work}, run the same command "

@@ -29,11 +29,12 @@ from liquid_control.rollout import (
     Mixture,
     PolicyPilot,
     check_world,
-    in_parallel,
     parse_options,
     split_options,
 )
-from liquid_control.rollout.episode_bag import Settings, is_recorded, record_episode
+from liquid_control.rollout.engine import HERE, Engine
+from liquid_control.rollout.episode_bag import Settings, is_recorded
+from liquid_control.rollout.recording import Recording, record_episodes
 from liquid_control.training import closed_loop
 from liquid_control.training.dagger.recipe import DaggerRecipe
 from liquid_control.training.dagger.select import answers, around_mistakes, choose
@@ -57,7 +58,7 @@ def learn(
     output: Path,
     work: Path,
     machine: Machine | None = None,
-    workers: int = 1,
+    engine: Engine = HERE,
 ) -> list[dict[str, Any]]:
     """Learn as `recipe` says, and write the best round's model into `output`.
 
@@ -67,7 +68,7 @@ def learn(
         work: folder for bags, checkpoints and the models of all rounds. What was begun there goes
             on.
         machine: what trainings run on.
-        workers: processes that record and score; the outcome is the same for any number.
+        engine: where episodes are recorded and scored; the outcome is the same anywhere.
 
     Returns:
         The numbers of each round, the first model's in front, as in `dagger.json`.
@@ -75,7 +76,7 @@ def learn(
     Raises:
         InputError: no such world, option, model or data, or a folder with another recipe's run.
     """
-    run = Run(recipe, work, machine or Machine(), workers)
+    run = Run(recipe, work, machine or Machine(), engine)
     for number in range(recipe.rounds + 1):
         if run.over(number):
             break
@@ -88,17 +89,15 @@ class Run:
     """What was reached in a folder, and the steps that go on from there.
 
     Args:
-        recipe, work, machine, workers: as for `learn`.
+        recipe, work, machine, engine: as for `learn`.
 
     Attributes:
         rounds: the numbers of each round, the first model's in front.
     """
 
-    def __init__(self, recipe: DaggerRecipe, work: Path, machine: Machine, workers: int) -> None:
-        if workers < 1:
-            raise InputError(f"The number of workers must be 1 or more, got {workers}.")
+    def __init__(self, recipe: DaggerRecipe, work: Path, machine: Machine, engine: Engine) -> None:
         self.recipe, self.work = recipe, work
-        self.machine, self.workers = machine, workers
+        self.machine, self.engine = machine, engine
         self.made, self.reset = split_options(recipe.world, parse_options(recipe.options))
         for root in recipe.train.data:
             # Before hours of driving, not after.
@@ -198,7 +197,7 @@ class Run:
         before = number - 1 if self.recipe.start != "best" else self.best
         return self.folder(before) / "model"
 
-    def _bags(self, number: int) -> list[tuple[Settings, int, Path]]:
+    def _bags(self, number: int) -> list[Recording]:
         """Settings, seed and folder of each bag of a round."""
         recipe = self.recipe
         settings = Settings(
@@ -230,7 +229,7 @@ class Run:
                 unit="episode",
                 disable=None,
             ) as bar:
-                for _ in in_parallel(_record, todo, self.workers):
+                for _ in record_episodes(todo, self.engine):
                     bar.update()
         finally:
             torch.set_num_threads(threads)
@@ -268,17 +267,18 @@ class Run:
         return {"bags": len({drive.path for drive in drives}), **{x: told[x] for x in names}}
 
     def _score(self, number: int) -> dict[str, Any]:
-        settings = self.recipe.closed_loop(self.workers)
+        settings = self.recipe.closed_loop(self.engine.workers)
         file = self.folder(number) / "drives.json"
         done: list[Episode] = []
         if file.is_file():
             done = [Episode(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
-        chunk = max(_CHUNK, self.workers)
-        for first in range(len(done), settings.episodes, chunk):
-            count = min(chunk, settings.episodes - first)
-            some = replace(settings, seed=settings.seed + first, episodes=count)
-            done += closed_loop.drive(self.folder(number) / "model", some)
-            replace_file(file, json.dumps([asdict(each) for each in done]) + "\n")
+        chunk = max(_CHUNK, self.engine.workers)
+        with self.engine.session():
+            for first in range(len(done), settings.episodes, chunk):
+                count = min(chunk, settings.episodes - first)
+                some = replace(settings, seed=settings.seed + first, episodes=count)
+                done += closed_loop.drive(self.folder(number) / "model", some, self.engine)
+                replace_file(file, json.dumps([asdict(each) for each in done]) + "\n")
         return score_summary(done, settings)
 
     @functools.cached_property
@@ -302,10 +302,6 @@ class Run:
                 drive, answers(drive.path), recipe.mistakes, recipe.around, lead
             )
         ]
-
-
-def _record(job: tuple[Settings, int, Path]) -> Episode:
-    return record_episode(*job)
 
 
 def _plain(recipe: DaggerRecipe) -> dict[str, Any]:
