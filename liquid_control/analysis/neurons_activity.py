@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from liquid_control.camera import CameraSetup, RobotCamera
+from liquid_control.camera import RobotCamera
 from liquid_control.circuits import CTRNN, LTC, CfC
 from liquid_control.data.alignment import breaks, forward
 from liquid_control.data.bag import BagReader
@@ -55,6 +55,8 @@ class Activity:
         labels: float32 (T, outputs) of the human or expert, NaN where there is none.
         label_topic: where they come from, "" without.
         pictures: row and JPEG of some of the frames as the policy saw them.
+        frames: by row, pictures as they came to the policy, before its camera setup, uint8 (rows,
+            columns, 3); those asked for.
     """
 
     bag: Path
@@ -69,6 +71,7 @@ class Activity:
     labels: np.ndarray
     label_topic: str
     pictures: list[tuple[int, bytes]]
+    frames: dict[int, np.ndarray]
 
     def __len__(self) -> int:
         return len(self.stamps)
@@ -135,13 +138,20 @@ def time_constants(policy: Policy, features: Tensor, states: Tensor) -> np.ndarr
     return constants.cpu().numpy().astype(np.float32)
 
 
-def watch(policy: Policy, bag: str | Path, pictures: bool = False) -> Activity:
+def watch(
+    policy: Policy,
+    bag: str | Path,
+    pictures: bool = False,
+    around: tuple[float, float, float] | None = None,
+) -> Activity:
     """Run a policy over a bag.
 
     Args:
         policy: on the CPU, in evaluation mode.
         bag: rosbag2 folder of any kind, or the bag of a run.
-        pictures: keep some of the frames.
+        pictures: keep small pictures of some of the frames.
+        around: keep the frames from the first to the second of these times since the first frame,
+            and read up to the third [s]; all is read by default.
 
     Raises:
         InputError: no bag, no camera, no frame, or a model whose outputs are not those of the bag.
@@ -149,7 +159,7 @@ def watch(policy: Policy, bag: str | Path, pictures: bool = False) -> Activity:
     bag = Path(bag)
     with BagReader(bag) as reader:
         record = record_of(reader)
-        frames = _Frames(policy, reader, record)
+        frames = _Frames(policy, reader, record, around)
         features, kept = _features(policy, frames, pictures)
     fresh, elapsed = frames.times(record)
     start = frames.starts(record, fresh)
@@ -167,14 +177,23 @@ def watch(policy: Policy, bag: str | Path, pictures: bool = False) -> Activity:
         labels=frames.labels(),
         label_topic=frames.label.name if frames.label else "",
         pictures=kept,
+        frames=frames.kept,
     )
 
 
 class _Frames:
     """Iterates over the prepared frames of a bag, and keeps what stands beside them."""
 
-    def __init__(self, policy: Policy, reader: BagReader, record: Record | None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        reader: BagReader,
+        record: Record | None,
+        around: tuple[float, float, float] | None,
+    ) -> None:
         self.policy, self.reader = policy, reader
+        self.around = around or (np.inf, np.inf, np.inf)
+        self.kept: dict[int, np.ndarray] = {}
         names = reader.topics
         if record is None:
             self.topic = camera_topic_of(reader)
@@ -189,7 +208,7 @@ class _Frames:
         labelled = EXPERT in names or (VELOCITY in names and not decided)
         self.label = Recorded(reader) if labelled else None
         self._record = record
-        self._cameras: dict[str, RobotCamera | CameraSetup] = {}
+        self._cameras: dict[str, RobotCamera] = {}
         self._stamps: list[int] = []
         self._sessions: list[int] = []
 
@@ -205,11 +224,16 @@ class _Frames:
             elif topic != self.topic:
                 self.label.add(topic, stamp, message)
             elif self._takes(stamp):
-                frame = self._prepared(stamp, message)
-                if frame is not None:
+                seconds = (stamp - self._stamps[0]) / 1e9 if self._stamps else 0.0
+                if seconds > self.around[2]:
+                    break
+                view = self._view(stamp, message)
+                if view is not None:
+                    if self.around[0] <= seconds <= self.around[1]:
+                        self.kept[len(self._stamps)] = view
                     self._stamps.append(stamp)
                     self._sessions.append(session)
-                    yield frame
+                    yield self.policy.camera.apply(view)
         if not self._stamps:
             raise InputError(
                 f"The bag {self.reader.path} has no frame on {self.topic} that the policy could "
@@ -221,14 +245,14 @@ class _Frames:
         later = not self._stamps or stamp > self._stamps[-1]
         return later and (self.wanted is None or stamp in self.wanted)
 
-    def _prepared(self, stamp: int, message: Any) -> np.ndarray | None:
-        """The frame as the policy saw it, None for one that is damaged."""
+    def _view(self, stamp: int, message: Any) -> np.ndarray | None:
+        """The picture as it came to the policy, None for one that is damaged."""
         try:
             image = decode_image(message)
         except InputError:
             return None
         if self._record is None:
-            return self.policy.camera.apply(image)
+            return image
         facts = self._record.facts_of(self.wanted[stamp])
         if facts.hash not in self._cameras:
             self._cameras[facts.hash] = facts.camera(self.policy.camera)

@@ -19,7 +19,7 @@ from liquid_control.analysis.wiring_figure import WIRING_SCRIPT, wiring_layout, 
 from liquid_control.evaluation.page_parts import data_uri
 from liquid_control.policy import Policy
 
-__all__ = ["LIVE_SCRIPT", "LIVE_STYLE", "player", "space"]
+__all__ = ["LIVE_SCRIPT", "LIVE_STYLE", "flow_shares", "player", "space"]
 
 POINTS = 1500
 
@@ -92,7 +92,7 @@ for (const canvas of document.querySelectorAll("canvas.space")) {
     canvas.width = box.width * scale; canvas.height = box.height * scale;
     const pen = canvas.getContext("2d"), style = getComputedStyle(canvas);
     pen.scale(scale, scale);
-    const size = Math.min(box.width / 2.6, box.height / 1.9);
+    const size = Math.min(box.width / 2.8, box.height / 2.3);
     const place = (x, y, z) => {
       const a = x * Math.cos(turn) - y * Math.sin(turn);
       const b = x * Math.sin(turn) + y * Math.cos(turn);
@@ -152,7 +152,7 @@ def player(activity: Activity, policy: Policy, key: str) -> str:
     sensory = len(layout["neurons"]) - states.shape[1]
     if sensory:
         shown = np.concatenate((_shares(activity.features)[rows], shown), 1)
-    flow = np.zeros((len(rows), 0)) if currents is None else _shares(currents)[rows]
+    flow = np.zeros((len(rows), 0)) if currents is None else flow_shares(currents, layout)[rows]
     column = steering_of(policy)
     output = policy.spec.outputs[column]
     command = activity.commands[rows, column]
@@ -220,6 +220,17 @@ def space(
         f'<canvas class="space" role="img" aria-label="{label}"></canvas>'
         f'<script type="application/json">{_json(data)}</script>'
     )
+
+
+def flow_shares(currents: np.ndarray, layout: dict) -> np.ndarray:
+    """Currents (T, synapses) in -1 to 1, relative to the strongest that leave the same layer: those
+    of the few command neurons would drown in those of the inputs otherwise."""
+    found = np.zeros_like(currents)
+    neurons = layout["neurons"]
+    layers = np.array([neurons[each["source"]]["layer"] for each in layout["synapses"]])
+    for name in np.unique(layers):
+        found[:, layers == name] = _shares(currents[:, layers == name])
+    return found
 
 
 def _shares(values: np.ndarray) -> np.ndarray:

@@ -125,8 +125,8 @@ def _live(study: Study, key: str) -> str:
         keys = [(POSITIVE, "excitatory, positive"), (NEGATIVE, "inhibitory, negative")]
         note = (
             "Press play or drag. Neurons: state; synapses: polarity, thick where they conduct most "
-            "at this moment. Below the frame the command, and a mark where the recording has its "
-            "own."
+            "of those that leave the same layer. Below the frame the command, and a mark where the "
+            "recording has its own."
         )
     return section(title, markup, note, legend(keys))
 
