@@ -57,6 +57,7 @@ COMMANDS = {
         "liquid_control.analysis.neurons:neurons",
         "show what a circuit does, and what matters in it",
     ),
+    "explain": ("liquid_control.analysis.explain:explain", "take one decision apart"),
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }
 
