@@ -161,6 +161,12 @@ class CarRacingEnv(gymnasium.Env):
     def close(self) -> None:
         self._racing.close()
 
+    @property
+    def track(self) -> Track:
+        """The track of the episode; it exists after `reset`."""
+        self._need_reset()
+        return self._track
+
     def _need_reset(self) -> None:
         if self._track is None:
             raise ResetNeeded("CarRacing has no track before `reset`; call it first.")

@@ -56,9 +56,9 @@ def render(results: dict, recordings: Sequence[Recording]) -> str:
     for output in dict.fromkeys(group["output"] for group in results["groups"]):
         having = [group for group in results["groups"] if group["output"] == output]
         names, unit = [group["model"] for group in having], having[0]["unit"]
-        parts.append(chart(charts.by_bin(having, output)))
+        parts.append(chart(charts.by_bin(having, output), wide=True))
         parts += [chart(each) for each in charts.stretches(recordings, output, unit, names)]
-        parts.append(chart(charts.scatter(recordings, output, unit, names)))
+        parts.append(chart(charts.scatter(recordings, output, unit, names), wide=True))
     parts.append(facts("How it was measured", _method(results)))
     return document(f"{title}, open loop", parts, results["written"], SCRIPT + SORT_SCRIPT)
 

@@ -20,6 +20,7 @@ __all__ = [
     "facts",
     "grid",
     "interval_text",
+    "legend",
     "number",
     "section",
     "sortable",
@@ -106,8 +107,14 @@ def legend(entries: Sequence[tuple[str, str]], extra: str = "") -> str:
     return f'<div class="legend">{keys}{extra}</div>'
 
 
-def chart(chart: Chart | None, extra: str = "") -> str:
-    """A chart with its heading, note and legend; "" for None. `extra` goes into the legend."""
+def chart(chart: Chart | None, extra: str = "", wide: bool = False) -> str:
+    """A chart with its heading, note and legend; "" for None.
+
+    Args:
+        chart: what to show.
+        extra: markup for the legend.
+        wide: whether it scrolls on a narrow screen rather than shrink; charts over time do.
+    """
     if chart is None:
         return ""
     timed, cursor = "", ""
@@ -117,8 +124,8 @@ def chart(chart: Chart | None, extra: str = "") -> str:
             f'data-begin="{chart.span[0]:.4f}" data-end="{chart.span[1]:.4f}"'
         )
         cursor = '<span class="cursor"></span>'
-    wide = " wide" if chart.axes else ""
-    plot = f'<div class="plot{wide}"><div{timed}>{chart.svg}{cursor}</div></div>'
+    kind = " wide" if chart.axes or wide else ""
+    plot = f'<div class="plot{kind}"><div{timed}>{chart.svg}{cursor}</div></div>'
     return section(chart.title, plot, chart.note, legend(chart.legend, extra))
 
 

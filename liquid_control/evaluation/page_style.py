@@ -108,7 +108,32 @@ td code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 .sortable [aria-sort="descending"] button::after { content: " ↓"; }
 .sortable td.best { font-weight: 650; }
 .sortable tbody tr:hover { background: color-mix(in srgb, var(--ink) 4%, transparent); }
-.range { color: var(--muted); font-size: 12px; }
+.range { color: var(--muted); font-size: 12px; font-weight: 400; }
+span.heat {
+  display: inline-block; min-width: 96px; padding: 3px 10px; border-radius: 5px;
+  background: color-mix(in srgb, var(--bad) var(--w), transparent);
+}
+span.heat .range { display: block; color: inherit; opacity: .72; }
+.heat .sortable td { padding-top: 2px; padding-bottom: 2px; border-top: 0; }
+h2.world { margin: 40px 0 0; font-size: 22px; }
+details { margin-top: 10px; }
+summary { cursor: pointer; color: var(--muted); font-size: 14px; }
+.tiles {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 14px;
+  margin-top: 14px;
+}
+.tiles figure { margin: 0; border: 1px solid var(--rule); border-radius: 8px; overflow: hidden; }
+.tiles svg { display: block; width: 100%; height: auto; }
+.tiles figcaption { padding: 6px 12px 8px; font-size: 13px; color: var(--muted); }
+.tiles b, .films b { color: var(--ink); font-weight: 600; }
+.films {
+  display: grid; grid-template-columns: 1fr 1fr; gap: 18px; margin-top: 14px;
+}
+.films figure { margin: 0; min-width: 0; }
+.films figure:first-child:nth-last-child(odd) { grid-column: 1 / -1; }
+.films video { margin-top: 0; aspect-ratio: 16 / 9; }
+.films figcaption { margin-top: 6px; font-size: 13px; color: var(--muted); }
+.films .bad { color: var(--bad); }
 .dot {
   display: inline-block; width: 9px; height: 9px; margin-right: 8px; border-radius: 50%;
 }
@@ -120,6 +145,7 @@ a { color: inherit; }
   section { padding: 16px 14px; }
   .pair { grid-template-columns: 1fr; }
   .stills { grid-template-columns: 1fr 1fr; }
+  .films { grid-template-columns: 1fr; }
 }
 @media print {
   section, .stills figure { break-inside: avoid; }

@@ -17,7 +17,7 @@ from liquid_control.evaluation.dashboard import HEIGHT, OUTPUTS, WIDTH, Dashboar
 from liquid_control.evaluation.run_data import RunData, Series
 from liquid_control.evaluation.run_views import View
 
-__all__ = ["Film", "Still", "write_video"]
+__all__ = ["Film", "Still", "Writer", "write_video"]
 
 CLOCK = 90_000  # ticks per second, the usual clock of MPEG streams
 LONGEST_STEP_S = 1.0
@@ -70,7 +70,7 @@ def write_video(
     sync: list[tuple[float, float]] = []
     try:
         for number, view in enumerate(views):
-            writer = writer or _Writer(path)
+            writer = writer or Writer(path)
             reading = read(view.stamp)
             if view.attention is not None:
                 attention, attention_time = view.attention, reading.time
@@ -95,16 +95,21 @@ def write_video(
     return Film(tuple(kept), tuple(sync))
 
 
-class _Writer:
-    """An H.264 file with the timing of stamps."""
+class Writer:
+    """An H.264 file with the timing of stamps.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file, `*.mp4`.
+        quality: x264's constant rate factor; 23 is its default, more is smaller and coarser.
+    """
+
+    def __init__(self, path: Path, quality: int = 23) -> None:
         # faststart: the index comes first, so that a browser plays before it has everything.
         self.file = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         self.stream = self.file.add_stream("libx264", rate=30)
         self.stream.width, self.stream.height = WIDTH, HEIGHT
         self.stream.pix_fmt = "yuv420p"
-        self.stream.options = {"preset": "veryfast", "crf": "23", "threads": "1"}
+        self.stream.options = {"preset": "veryfast", "crf": str(quality), "threads": "1"}
         context = self.stream.codec_context
         context.time_base = Fraction(1, CLOCK)
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG

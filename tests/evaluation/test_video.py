@@ -12,7 +12,7 @@ from pathlib import Path
 from liquid_control.evaluation import video
 
 noise = np.random.default_rng(0)
-writer = video._Writer(Path("/dev/full"))
+writer = video.Writer(Path("/dev/full"))
 try:
     for number in range(300):
         picture = noise.integers(0, 256, (video.HEIGHT, video.WIDTH, 3), np.uint8)
