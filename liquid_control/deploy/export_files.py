@@ -9,10 +9,23 @@ from typing import Any
 
 from liquid_control.errors import InputError
 
-__all__ = ["CIRCUIT", "GRAPH", "MANIFEST", "METADATA", "is_export", "manifest", "read_graph"]
+__all__ = [
+    "CIRCUIT",
+    "FILES",
+    "GRAPH",
+    "METADATA",
+    "export_facts",
+    "is_export",
+    "manifest",
+    "read_graph",
+    "read_manifest",
+    "read_metadata",
+]
 
 FORMAT, VERSION = "liquid_control export", 1
 GRAPH, CIRCUIT, MANIFEST = "policy.onnx", "circuit.onnx", "export.json"
+# What driving from a folder takes beside the policy's own files.
+FILES = (GRAPH, MANIFEST)
 # Key of the metadata that a graph carries.
 METADATA = "liquid_control"
 AGAIN = "write it again with `liquid-control export MODEL --format onnx --output DIR`"
@@ -23,15 +36,58 @@ def is_export(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
-def manifest(precision: str, graphs: dict[str, bytes]) -> str:
-    """What `export.json` holds: it ties the files together."""
+def manifest(precision: str, runtime: str, graphs: dict[str, bytes]) -> str:
+    """What `export.json` holds: it ties the files together.
+
+    Args:
+        precision: of the head.
+        runtime: that drives from the folder where none is named.
+        graphs: by file name.
+    """
     fields = {
         "format": FORMAT,
         "version": VERSION,
         "precision": precision,
+        "runtime": runtime,
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()},
     }
     return json.dumps(fields, indent=1) + "\n"
+
+
+def read_manifest(folder: str | Path) -> dict[str, Any]:
+    """What `manifest` wrote.
+
+    Raises:
+        InputError: no export, or one of another version.
+    """
+    path = Path(folder) / MANIFEST
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder} is no exported policy: expected a readable {MANIFEST} in it ({error}); "
+            f"{AGAIN}."
+        ) from error
+    known = isinstance(fields, dict) and fields.get("format") == FORMAT
+    whole = known and {"precision", "runtime", "sha256"} <= fields.keys()
+    if not whole or fields.get("version") != VERSION or not isinstance(fields["sha256"], dict):
+        raise InputError(
+            f"{path} describes no export that this package reads: expected format {FORMAT!r}, "
+            f"version {VERSION}; {AGAIN}."
+        )
+    return fields
+
+
+def export_facts(folder: str | Path) -> dict[str, str]:
+    """What tells an export from its model: runtime, precision and graph; {} for a plain model."""
+    if not is_export(folder):
+        return {}
+    fields = read_manifest(folder)
+    return {
+        "runtime": fields["runtime"],
+        "precision": fields["precision"],
+        "graph": fields["sha256"].get(GRAPH, ""),
+    }
 
 
 def read_graph(folder: str | Path) -> tuple[bytes, str]:
@@ -40,27 +96,16 @@ def read_graph(folder: str | Path) -> tuple[bytes, str]:
     Raises:
         InputError: no export, or a damaged or foreign file.
     """
-    folder = Path(folder)
+    wanted = read_manifest(folder)["sha256"].get(GRAPH)
+    path = Path(folder) / GRAPH
     try:
-        fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        content = (folder / GRAPH).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} is no exported policy: expected a readable {MANIFEST} and {GRAPH} in it "
-            f"({error}); {AGAIN}."
-        ) from error
-    known = isinstance(fields, dict) and fields.get("format") == FORMAT
-    if not known or fields.get("version") != VERSION:
-        raise InputError(
-            f"{folder / MANIFEST} describes no export that this package reads: expected format "
-            f"{FORMAT!r}, version {VERSION}; {AGAIN}."
-        )
-    hashes = fields.get("sha256")
-    wanted = hashes.get(GRAPH) if isinstance(hashes, dict) else None
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); {AGAIN}.") from error
     found = hashlib.sha256(content).hexdigest()
     if found != wanted:
         raise InputError(
-            f"{folder / GRAPH} is damaged or another file than the export wrote: its SHA-256 is "
+            f"{path} is damaged or another file than the export wrote: its SHA-256 is "
             f"{found[:16]}..., expected {str(wanted)[:16]}...; copy it again or {AGAIN}."
         )
     return content, found

@@ -72,9 +72,7 @@ def add_circuit(graph: Graph, policy: Policy, features: str) -> None:
     limited = graph.add("Min", [graph.add("Max", [physical, low], "command_raised"), high], "limit")
     # Not every runtime's Min and Max keep a NaN, and safety must see it to refuse it.
     invalid = graph.add("IsNaN", [physical], "command_invalid")
-    graph.output(
-        graph.add("Where", [invalid, physical, limited], "command"), (circuit.outputs,)
-    )
+    graph.output(graph.add("Where", [invalid, physical, limited], "command"), (circuit.outputs,))
     if names.state:
         graph.output(names.state, (numbers,))
     if names.time_constants:

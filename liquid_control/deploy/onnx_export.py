@@ -18,6 +18,7 @@ from liquid_control.deploy.onnx_circuit import add_circuit, circuit_model
 from liquid_control.deploy.onnx_graph import OPSET, Graph
 from liquid_control.deploy.onnx_head import add_head
 from liquid_control.deploy.onnx_quantise import quantised
+from liquid_control.deploy.sessions import check_runtime
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -42,6 +43,7 @@ def export_onnx(
     output: Path,
     precision: Precision = "float32",
     calibrate: Path | None = None,
+    runtime: str = "onnx",
 ) -> dict[str, Any]:
     """Write the policy of `folder` as ONNX into `output`.
 
@@ -50,6 +52,7 @@ def export_onnx(
         output: made where it does not exist; complete once `export.json` is in it.
         precision: of the head; the circuit is float32 in all of them.
         calibrate: bag, or folder of bags, whose frames give the ranges of int8.
+        runtime: that drives from the folder where none is named.
 
     Returns:
         What the graph says of itself.
@@ -86,7 +89,7 @@ def export_onnx(
             replace_file(output / name, (folder / name).read_bytes())
     for name, content in graphs.items():
         replace_file(output / name, content)
-    replace_file(output / MANIFEST, manifest(precision, graphs))
+    replace_file(output / MANIFEST, manifest(precision, check_runtime(runtime), graphs))
     return metadata
 
 

@@ -42,6 +42,9 @@ def quantised(model: onnx.ModelProto, frames: np.ndarray, scope: str) -> onnx.Mo
         for node in model.graph.node
         if node.name.startswith(scope) and node.op_type in OPERATORS
     ]
+    # The calibrator writes into the model that it is given.
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
     logger, level = logging.getLogger(), logging.getLogger().level
     # It recommends a preprocessing that has nothing to do here.
     logger.setLevel(logging.ERROR)
@@ -49,7 +52,7 @@ def quantised(model: onnx.ModelProto, frames: np.ndarray, scope: str) -> onnx.Mo
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "model.onnx"
             quantize_static(
-                model,
+                copy,
                 str(file),
                 Frames(),
                 quant_format=QuantFormat.QDQ,

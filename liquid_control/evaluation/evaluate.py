@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from liquid_control import __version__
+from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
@@ -155,6 +156,7 @@ def _facts(source: Bundle | None) -> dict[str, Any]:
         "weights_sha256": config["weights_sha256"],
         "circuit": type(policy.circuit).__name__,
         "parameters": sum(each.numel() for each in policy.parameters()),
+        **export_facts(source.folder),
     }
 
 
@@ -205,8 +207,11 @@ def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
         # In the table of a terminal there is room for the intervals of one figure.
         names = [name for name in metrics if any(_cell(each, name)[0] for each in groups)]
         worlds = len({each["world"] for each in groups}) > 1
-        heads = ["model", *(["world"] if worlds else []), "condition", "of"]
-        table = Table(*heads, *(name.replace("_", "\n") for name in names))
+        table = Table()
+        for name in ("model", *(["world"] if worlds else []), "condition", "of"):
+            table.add_column(name, no_wrap=True)
+        for name in names:
+            table.add_column(name.replace("_", "\n"))
         for each in groups:
             cells = [_cell(each, name)[0] for name in names]
             if "crash_free" in names:
@@ -236,7 +241,7 @@ def _cell(group: Mapping[str, Any], name: str) -> tuple[str, str]:
         if free["share"] is None:
             return "", ""
         low, high = free["interval"]
-        return f"{free['share']:.0%}", f"({low:.0%} to {high:.0%})"
+        return f"{free['share']:.0%}", f"({100 * low:.0f}–{100 * high:.0f})"
     figure = group["figures"].get(name)
     if figure is None:
         return "", ""

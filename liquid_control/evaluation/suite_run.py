@@ -14,6 +14,7 @@ import gymnasium
 from tqdm import tqdm
 
 from liquid_control import models
+from liquid_control.deploy.runtime import load_driver
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import (
     COLUMNS,
@@ -25,7 +26,6 @@ from liquid_control.evaluation.episodes import (
 )
 from liquid_control.evaluation.suite import Condition, Suite
 from liquid_control.files import replace_file
-from liquid_control.policy import Policy
 from liquid_control.rollout import (
     Episode,
     ExpertPilot,
@@ -254,4 +254,4 @@ def _world(world: str, made: str) -> gymnasium.Env:
 # As many as are compared at once, so that the order of episodes is free.
 @functools.lru_cache(maxsize=16)
 def _pilot(source: Bundle | None) -> Pilot:
-    return ExpertPilot() if source is None else PolicyPilot(Policy.load(source.folder))
+    return ExpertPilot() if source is None else PolicyPilot(load_driver(source.folder))

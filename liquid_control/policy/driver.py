@@ -22,13 +22,14 @@ class Driver:
     after changing them.
 
     Attributes:
+        spec: what its commands mean.
         features: of the head in the last frame, float32 (features,).
     """
 
     features: np.ndarray
 
     def __init__(self, policy: Policy) -> None:
-        self.policy = policy
+        self.policy, self.spec = policy, policy.spec
         self._device = policy.scale.device
         self._pixels = torch.empty((1, *policy.head.size, 3), dtype=torch.uint8)
         self._pixels_numpy = self._pixels[0].numpy()

@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 
+from liquid_control.deploy.export_files import FILES, is_export
 from liquid_control.errors import InputError
 
 __all__ = ["MODEL_FILES", "Bundle", "model_bundle", "pack", "unpack"]
@@ -65,7 +66,8 @@ def model_bundle(folder: Path) -> Bundle:
     Raises:
         InputError: the folder lacks a file of a model.
     """
-    return _bundle(folder.resolve().name, folder, _read(folder, MODEL_FILES))
+    files = (*MODEL_FILES, *FILES) if is_export(folder) else MODEL_FILES
+    return _bundle(folder.resolve().name, folder, _read(folder, files))
 
 
 def pack(value: Any) -> tuple[bytes, list[Bundle]]:

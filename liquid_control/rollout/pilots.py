@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 from liquid_control.command import CommandSpec
+from liquid_control.deploy.runtime import ExportDriver
 from liquid_control.errors import InputError
 from liquid_control.policy import Driver, Policy
 
@@ -71,9 +72,9 @@ class PolicyPilot:
         given: bool (outputs,), which outputs of the world come from the policy; set by `reset`.
     """
 
-    def __init__(self, policy: Policy) -> None:
-        self._driver = Driver(policy)
-        self._names = policy.spec.names
+    def __init__(self, policy: Policy | Driver | ExportDriver) -> None:
+        self._driver = Driver(policy) if isinstance(policy, Policy) else policy
+        self._names = self._driver.spec.names
 
     def reset(self, env: gymnasium.Env, seed: int) -> None:
         wanted = env.unwrapped.command.names

@@ -1,0 +1,48 @@
+"""`liquid-control export`: a policy as files that need neither torch nor this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from liquid_control import models
+from liquid_control.deploy.onnx_export import PRECISIONS
+from liquid_control.errors import InputError
+
+__all__ = ["export"]
+
+FORMATS = ("onnx",)
+
+
+def export(
+    model: str,
+    format: str = "onnx",
+    output: Path | None = None,
+    precision: str = "float32",
+    calibrate: Path | None = None,
+    runtime: str = "onnx",
+) -> int:
+    """Write a policy as a file that drives without torch.
+
+    Args:
+        model: name of a shipped model or folder of a trained one.
+        format: onnx.
+        output: folder, runs/export-<model>-<format> by default.
+        precision: of the vision head: float32, float16 or int8; the circuit stays float32.
+        calibrate: bag, or folder of bags, whose frames give the ranges of int8.
+        runtime: that drives from the folder where none is named: onnx (ONNX Runtime) or openvino.
+    """
+    if format not in FORMATS:
+        raise InputError(f"A policy is exported as {' or '.join(FORMATS)}, got {format!r}.")
+    if precision not in PRECISIONS:
+        raise InputError(f"The precision is one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    from liquid_control.deploy.onnx_export import export_onnx
+
+    folder = models.find(model)
+    output = output or Path("runs") / f"export-{folder.name}-{format}"
+    described = export_onnx(folder, output, precision, calibrate, runtime)
+    size = sum(file.stat().st_size for file in output.glob("*.onnx"))
+    print(
+        f"Wrote {output}: {described['head']} in {precision}, {described['circuit']} in float32, "
+        f"opset {described['opset']}, {size / 1024:.0f} KiB of graphs."
+    )
+    return 0

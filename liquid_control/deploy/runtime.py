@@ -1,0 +1,162 @@
+"""Drives from an exported policy, frame by frame, as `policy.Driver` does with torch.
+
+driver = load_driver("runs/export")               # ONNX Runtime; no torch is imported
+decision = driver.step(frame, elapsed_s=1 / 30)   # numpy in, numpy out
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from liquid_control.camera import CameraSetup
+from liquid_control.command import CommandSpec
+from liquid_control.deploy.export_files import is_export, read_graph, read_manifest, read_metadata
+from liquid_control.deploy.sessions import RUNTIMES, check_runtime
+from liquid_control.policy.decision import Decision, frame_hash
+
+if TYPE_CHECKING:
+    from liquid_control.policy import Driver, Policy
+
+__all__ = ["ExportDriver", "load_driver"]
+
+
+class ExportDriver:
+    """Runs an exported policy: `Driver` with another program inside, in one thread.
+
+    Its weights cannot change, so `refresh` does nothing.
+
+    Args:
+        folder: that `liquid-control export --format onnx` wrote.
+        runtime: "onnx" (ONNX Runtime) or "openvino"; by default what the export was made for.
+
+    Attributes:
+        features: of the head in the last frame, float32 (features,).
+        spec, camera, state_names: of the policy.
+        facts: runtime, its version, precision and SHA-256 of the graph, each a short text.
+
+    Raises:
+        InputError: no export, a damaged or foreign file, or the runtime is not installed.
+    """
+
+    features: np.ndarray
+
+    def __init__(self, folder: str | Path, runtime: str | None = None) -> None:
+        self.folder = Path(folder)
+        runtime = runtime or read_manifest(folder)["runtime"]
+        content, sha256 = read_graph(self.folder)
+        self._session = RUNTIMES[check_runtime(runtime)](content)
+        described = read_metadata(self.folder, self._session.metadata)
+        self.spec = CommandSpec.from_dict(described["command"])
+        self.camera = CameraSetup(**described["camera"])
+        self.state_names: list[str] = described["state_names"]
+        self.facts = {
+            "runtime": runtime,
+            "runtime_version": self._session.version,
+            "precision": described["precision"],
+            "graph": sha256,
+        }
+        self._numbers = len(self.state_names)
+        # What every decision needs. What else was asked for after the frame before is computed
+        # along with it, so that attention on every frame does not run the head twice.
+        order = ("command", "features", "next_state", "time_constants")
+        self._every = [name for name in order if name in self._session.outputs]
+        self._asked: set[str] = set()
+        self._results: dict[str, np.ndarray] = {}
+        self._feeds: dict[str, np.ndarray] = {}
+        self.reset()
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy that was exported, for what looks into it; loads torch."""
+        from liquid_control.policy import Policy
+
+        return Policy.load(self.folder)
+
+    def reset(self) -> None:
+        """Forget the past: neurons to zero."""
+        self._state = np.zeros((1, self._numbers), np.float32)
+        self._fresh = True
+
+    def refresh(self) -> None:
+        """As `Driver.refresh`; the parameters in the graph stay what they are."""
+
+    def restore(self, state: np.ndarray) -> None:
+        """Go on from a recorded state, as `Driver.restore`."""
+        self._state = np.array(state, np.float32)[None]
+        self._fresh = False
+
+    def step(self, frame: np.ndarray, elapsed_s: float) -> Decision:
+        """Decide on one frame, as `Driver.step`.
+
+        Raises:
+            InputError: the frame does not fit the camera setup.
+            ValueError: a negative or not finite elapsed time.
+        """
+        if not 0 <= elapsed_s < math.inf:
+            raise ValueError(f"Elapsed times must be finite and 0 s or more, got {elapsed_s} s.")
+        prepared = np.ascontiguousarray(self.camera.apply(frame))
+        feeds = {"frames": prepared[None]}
+        if self._numbers:
+            feeds |= {"state": self._state, "elapsed": np.array([elapsed_s], np.float32)}
+        names = [*self._every, *sorted(self._asked)]
+        results = dict(zip(names, self._session.run(names, feeds), strict=True))
+        # Not before it has worked, so that a refused frame leaves the driver as it was.
+        self._feeds, self._results, self._asked = feeds, results, set()
+        before, reset, self._fresh = self._state, self._fresh, False
+        self._state = results.get("next_state", before)
+        self.features = results["features"][0]
+        constants = results.get("time_constants")
+        return Decision(
+            command=results["command"][0],
+            state_before=before[0],
+            state=self._state[0],
+            time_constants=np.full(self._numbers, np.nan, np.float32)
+            if constants is None
+            else constants[0],
+            elapsed=float(elapsed_s),
+            reset=reset,
+            frame_hash=frame_hash(prepared),
+        )
+
+    def attention(self) -> np.ndarray:
+        """Where the head looked last, as `Driver.attention`.
+
+        Raises:
+            RuntimeError: no frame came yet.
+        """
+        return self._also("attention")
+
+    def activity(self) -> np.ndarray:
+        """How strongly the first and the last convolution answered, as `Driver.activity`."""
+        return self._also("activity")
+
+    def _also(self, name: str) -> np.ndarray:
+        if not self._feeds:
+            raise RuntimeError("Attention needs a frame; call step() before attention().")
+        self._asked.add(name)
+        if name not in self._results:
+            (self._results[name],) = self._session.run([name], self._feeds)
+        return self._results[name][0]
+
+
+def load_driver(folder: str | Path, runtime: str | None = None) -> Driver | ExportDriver:
+    """What drives from a folder.
+
+    Args:
+        folder: of a policy, or of an export.
+        runtime: "torch", "onnx" or "openvino"; by default for an export what it was made for,
+            else torch.
+
+    Raises:
+        InputError: no such runtime, or the folder does not fit it.
+    """
+    if runtime != "torch" and (runtime or is_export(folder)):
+        return ExportDriver(folder, runtime)
+    from liquid_control.policy import Driver, Policy
+
+    return Driver(Policy.load(folder))
