@@ -15,6 +15,7 @@ from liquid_control.envs.driving.expert import Expert
 from liquid_control.envs.driving.front_camera import FrontCamera
 from liquid_control.envs.driving.options import Options
 from liquid_control.envs.driving.road import RoadStyle, generate
+from liquid_control.envs.driving.road_mask import road_mask
 from liquid_control.envs.driving.specs import SPECS, VehicleSpec
 from liquid_control.envs.driving.vehicle import Vehicle
 from liquid_control.envs.driving.world import World
@@ -205,6 +206,14 @@ class DrivingEnv(gymnasium.Env):
     def intrinsics(self) -> dict[str, Any]:
         """Pinhole and lens of the observation: width, height, fx, fy, cx, cy [px], distortion."""
         return self._front.camera.to_dict()
+
+    def road_mask(self) -> np.ndarray:
+        """bool (height, width): which pixels of the last observation show the road, see there."""
+        eye, reach = self._world.data.camera("front"), self._world.reach
+        return road_mask(
+            *(self.road, self._terrain, self._front.camera),
+            *(eye.xpos.copy(), eye.xmat.reshape(3, 3).copy(), reach),
+        )
 
     @property
     def fovy(self) -> float:

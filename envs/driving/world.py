@@ -104,6 +104,11 @@ class World(Stage):
         self.paint("sky", textures.sky(rng, SKY, self.light))
         light.apply(self, self.light, self._scale)
 
+    @property
+    def reach(self) -> float:
+        """How far a road is drawn [m]."""
+        return min(REACH, self.light.sight) * self._scale
+
     def show(self, x: float, y: float, z: float, yaw: float, half: float) -> None:
         """Show what is in sight from (x, y, z) [m], hide the rest.
 
@@ -119,8 +124,7 @@ class World(Stage):
         aside = np.abs(away @ [-np.sin(yaw), np.cos(yaw)])
         # Distance from the side of what the camera sees, trees and houses beside the road included.
         inside = ahead * np.sin(half) - aside * np.cos(half) > -self._radii - MARGIN * k
-        reach = min(REACH, self.light.sight) * k
-        near = np.linalg.norm(away, axis=1) < self._radii + reach
+        near = np.linalg.norm(away, axis=1) < self._radii + self.reach
         for (solid, decal), seen in zip(self._chunks, inside & near, strict=True):
             self.model.geom_group[solid] = SHOWN if seen else HIDDEN
             self.model.geom_group[decal] = SHOWN if seen and self.light.shadow else HIDDEN
