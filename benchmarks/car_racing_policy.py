@@ -98,11 +98,12 @@ def main(
         count = episodes if option else plain
         evaluate(model, WORLD, count, seed, workers=workers, output=output / name, option=option)
         results = json.loads((output / name / "results.json").read_text())
-        reward, finished = results["figures"]["reward"], results["figures"]["success"]
+        figures = results["groups"][0]["figures"]
+        reward, finished = figures["reward"], figures["success"]
         found[name] = {
             "episodes": count,
             "seed": seed,
-            "weights_sha256": results["weights_sha256"],
+            "weights_sha256": next(iter(results["models"].values()))["weights_sha256"],
             "mean": round(reward["mean"], 1),
             "interval": [round(end, 1) for end in reward["interval"]],
             "finished": round(finished["mean"], 3),

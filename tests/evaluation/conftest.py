@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,9 @@ import pytest
 
 from liquid_control.data import messages
 from liquid_control.data.bag import BagWriter
+
+# `small_world` is imported by name, here and in the processes that evaluate in it.
+sys.path.insert(0, str(Path(__file__).parent))
 
 NEURONS = [
     *(f"inter_{i}" for i in range(12)),

@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from small_world import WORLD
 
+from liquid_control import models
 from liquid_control.errors import InputError
 from liquid_control.evaluation.compare import compare, paired_differences, pairs_of
-from liquid_control.evaluation.episodes import read_episodes, write_episodes
+from liquid_control.evaluation.episodes import Row, read_episodes, read_rows, write_rows
+from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.statistics import paired_share_interval
 from liquid_control.rollout import Episode
 
@@ -20,7 +23,12 @@ def episode(seed, seconds=5.0, crashed=False, success=1.0):
     )
 
 
+def write_episodes(folder, episodes):
+    write_rows(folder, [Row("model", "world", "clean", 0.0, each) for each in episodes])
+
+
 def evaluation(folder, episodes, **settings):
+    """As evaluations looked before they had several models and conditions."""
     folder.mkdir(parents=True)
     write_episodes(folder, episodes)
     facts = {"env": "world", "noise": 0.0, "seconds": None} | settings
@@ -41,6 +49,28 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
         (3, False, 1.0),
         (4, True, 0.0),
     ]
+
+
+@pytest.mark.parametrize("name", ["driving_ncp", "driving_v0_ncp", "drone_ncp"])
+def test_tables_of_shipped_models_from_older_versions_are_still_read(name):
+    rows = read_rows(models.find(name))
+    assert {row.group for row in rows} == {("", "", "clean", 0.0)}
+    assert all(row.episode.distance > 0 and row.episode.interventions is None for row in rows)
+    pairs = pairs_of(models.find(name), models.find(name))
+    assert len(pairs) == len(rows)
+    assert not {"interventions", "jerk"} & {each.name for each in paired_differences(pairs)}
+
+
+def test_a_new_evaluation_is_compared_with_one_of_an_older_version(tmp_path):
+    options = {"model": "expert", "env": WORLD, "episodes": 3, "seed": 0}
+    evaluate(**options, noise=0.1, output=tmp_path / "new")
+    rows = [episode(seed, seconds=0.5) for seed in range(2)]
+    old = evaluation(tmp_path / "old", rows, env=WORLD, noise=0.1)
+    found = {each.name: each for each in paired_differences(pairs_of(old, tmp_path / "new"))}
+    assert (found["seconds"].pairs, found["seconds"].difference) == (2, pytest.approx(0.5))
+    clean = evaluation(tmp_path / "clean", rows, env=WORLD)
+    with pytest.raises(InputError, match="another condition"):
+        pairs_of(clean, tmp_path / "new")
 
 
 def test_pairs_see_a_difference_that_is_small_beside_the_spread_of_seeds(tmp_path):
@@ -91,8 +121,13 @@ def test_folders_of_evaluations_are_taken_together(tmp_path):
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
     one = evaluation(tmp_path / "one", [episode(0)])
-    with pytest.raises(InputError, match="another noise"):
+    with pytest.raises(InputError, match="another condition"):
         pairs_of(one, evaluation(tmp_path / "noisy", [episode(0)], noise=0.1))
+    changes = {"options": {"season": "winter"}, "seconds": 3.0}
+    with pytest.raises(InputError, match="another options, seconds"):
+        pairs_of(one, evaluation(tmp_path / "winter", [episode(0)], **changes))
+    with pytest.raises(InputError, match="another env"):
+        pairs_of(one, evaluation(tmp_path / "moon", [episode(0)], env="moon"))
     with pytest.raises(InputError, match="no seed in common"):
         pairs_of(one, evaluation(tmp_path / "other", [episode(1)]))
     with pytest.raises(InputError, match="has no results"):
