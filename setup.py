@@ -125,7 +125,11 @@ setup(
     python_requires=">=3.11",
     # Not `envs`: the world rooms are imported as liquid_control.envs, through the committed link.
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={"": ["**/*.xml", "**/*.png", "**/*.html", "**/*.css", "**/*.js", "**/*.svg"]},
+    package_data={
+        "": ["**/*.xml", "**/*.png", "**/*.html", "**/*.css", "**/*.js", "**/*.svg"],
+        # Fragments of exported C.
+        f"{NAME}.deploy": ["c/*"],
+    },
     data_files=data_files(),
     install_requires=[
         "numpy>=1.26",

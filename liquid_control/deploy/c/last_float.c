@@ -1,0 +1,16 @@
+        default: {
+            const float *weight = dense_weight + (long)done[CONVOLUTIONS] * LAST_WIDTH * INPUTS;
+
+            convolve_@n@(scratch->rows_@before@, done[@n@], scratch->last);
+            for (x = 0; x < LAST_WIDTH; ++x, weight += INPUTS) {
+                for (f = 0; f < LAST_FILTERS; ++f) {
+                    const float value = scratch->last[x * LAST_FILTERS + f];
+
+                    for (i = 0; i < UNITS_PER_FILTER; ++i) {
+                        features[f * UNITS_PER_FILTER + i] +=
+                            value * weight[f * UNITS_PER_FILTER + i];
+                    }
+                }
+            }
+            break;
+        }
