@@ -88,6 +88,7 @@ def _ray(alone: bool = False) -> ModuleType:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 
 
@@ -95,7 +96,6 @@ def _start(ray: ModuleType, workers: int, scratch: str) -> None:
     # Others on this machine or its network must not run code in the cluster: Ray asks for a token,
     # which without this line it would write into the home folder.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    logging.getLogger("ray").setLevel(logging.ERROR)
     ray.init(
         # Not what RAY_ADDRESS names.
         address="local",

@@ -20,6 +20,7 @@ from liquid_control.cli import main
 from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
 from liquid_control.policy import Policy
+from liquid_control.rollout import recording
 from liquid_control.rollout.engine import Engine
 from liquid_control.rollout.record import record
 from liquid_control.training import closed_loop
@@ -147,7 +148,7 @@ def breaking(function, at: int):
     ("module", "name", "at", "left"),
     [
         pytest.param(
-            *(rounds_module, "record_episode", 6, 3), id="amid a recording", marks=pytest.mark.slow
+            *(recording, "record_episode", 6, 3), id="amid a recording", marks=pytest.mark.slow
         ),
         pytest.param(
             *(Imitation, "training_step", 30, 84 - 14 - 14),
@@ -200,7 +201,7 @@ def test_a_round_that_breaks_off_amid_its_training_goes_on_to_the_same_end(
     with pytest.raises(OSError, match="gone"):
         learn(short, tmp_path / "parts" / "out", tmp_path / "parts" / "work")
     monkeypatch.setattr(Imitation, "training_step", counted := breaking(step, 0))
-    monkeypatch.setattr(rounds_module, "record_episode", breaking(record, 1))
+    monkeypatch.setattr(recording, "record_episode", breaking(record, 1))
     learn(short, tmp_path / "parts" / "out", tmp_path / "parts" / "work")
     whole, parts = told(tmp_path / "whole"), told(tmp_path / "parts")
     # A checkpoint is written every second step, so one step of five is taken again.
@@ -222,7 +223,7 @@ def test_more_rounds_may_follow_and_nothing_else_may_change(recipe, run, tmp_pat
     kept = json.loads((work / "dagger.json").read_text())
     del kept["recipe"]["newest"], kept["recipe"]["train"]["labels"]
     (work / "dagger.json").write_text(json.dumps(kept))
-    monkeypatch.setattr(rounds_module, "record_episode", counted := breaking(record, 0))
+    monkeypatch.setattr(recording, "record_episode", counted := breaking(record, 0))
     learn(replace(recipe, rounds=1), tmp_path / "out", work)
     assert counted.calls == 0
     (work / "dagger.json").write_text("{")

@@ -18,7 +18,7 @@ from liquid_control.errors import InputError
 from liquid_control.training.imitation import fit
 from liquid_control.training.recipe import ClosedLoop, read_recipe
 from liquid_control.training.tune import trial as trials
-from liquid_control.training.tune.command import search
+from liquid_control.training.tune.command import _fill, _Slot, search
 from liquid_control.training.tune.results import best_of, outcome
 from liquid_control.training.tune.trial import validation_error
 
@@ -175,3 +175,28 @@ def test_the_same_command_twice_shares_the_trials(toy, tmp_path):
     assert len({row["circuit_rate"] for row in found}) == 4
     assert (tmp_path / "study" / "study.png").is_file()
     read_recipe(tmp_path / "study" / "best.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_one_command_trains_several_trials_at_once(toy, tmp_path, engine):
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[scale]'")
+    toy(epochs=1)
+    options = ("--trials", "3", "--workers", "2", "--engine", engine)
+    assert start(tmp_path, "study", *options).wait() == 0
+    found = rows(tmp_path / "study")
+    assert [row["number"] for row in found] == ["0", "1", "2"]
+    assert len({row["circuit_rate"] for row in found}) == 3
+    assert (tmp_path / "study" / "study.png").is_file()
+    # Nothing is left to do.
+    assert start(tmp_path, "study", *options).wait() == 0
+    assert rows(tmp_path / "study") == found
+
+
+def test_a_machine_that_does_not_see_the_study_is_told_what_to_share(toy, tmp_path):
+    slot = _Slot(tmp_path, tmp_path / "elsewhere", (), 1, None, {}, 0)
+    with pytest.raises(InputError, match="a folder that all machines share"):
+        _fill(slot)
+    assert not (tmp_path / "elsewhere").exists()

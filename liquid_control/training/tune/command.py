@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import optuna
 import torch
+import tyro
 from optuna.trial import TrialState
 from tqdm import tqdm
 
 from liquid_control.errors import InputError
 from liquid_control.rollout import check_world, parse_options, split_options
+from liquid_control.rollout.engine import HERE, Engine
 from liquid_control.training.networks import make_policy
 from liquid_control.training.recipe import Recipe, build_recipe
 from liquid_control.training.tune.results import (
@@ -53,6 +59,7 @@ def tune(
     pruner: Pruner = "median",
     seed: int = 0,
     threads: int = 0,
+    engine: Annotated[Engine, tyro.conf.arg(name="")] = HERE,
 ) -> int:
     """Search the settings of a training recipe; run the same command again to go on.
 
@@ -71,7 +78,9 @@ def tune(
         minutes: end a trial after this time; 0 is no limit but the recipe's.
         pruner: what ends a trial early: median, asha (successive halving) or none.
         seed: of the search; trainings keep the recipe's.
-        threads: CPU threads of torch; 0 leaves the choice to it.
+        threads: CPU threads of torch; 0 leaves the choice to it, or is 1 with several workers.
+        engine: where trials are trained. The machines of a cluster need the recipe's data and the
+            output folder at the same path, in a shared folder with file locks.
     """
     space = space or recipe.with_name(f"tune_{recipe.name}")
     output = output or Path("runs") / f"tune-{recipe.stem}"
@@ -83,6 +92,7 @@ def tune(
             pruner=pruner,
             seed=seed,
             threads=threads,
+            engine=engine,
         )
     except KeyboardInterrupt:
         print(
@@ -105,6 +115,7 @@ def search(
     pruner: Pruner = "median",
     seed: int = 0,
     threads: int = 0,
+    engine: Engine = HERE,
 ) -> optuna.Study:
     """Search as `tune` says.
 
@@ -145,10 +156,14 @@ def search(
         f"closed-loop {base.closed_loop.score}" if closed else "validation MSE",
         f"{base.epochs} epochs" + (f", at most {base.minutes:g} min" if base.minutes else ""),
     )
-    study = open_study(
-        output, json.loads(json.dumps(facts)), closed, seed, pruner, varied.own(base)
-    )
-    _run_all(study, output, trials, told, budget, threads)
+    begun = (json.loads(json.dumps(facts)), closed, seed, pruner, varied.own(base))
+    study = open_study(output, *begun)
+    if engine == HERE:
+        _run_all(study, output, trials, told, budget, threads)
+    else:
+        slot = _Slot(Path.cwd(), output.resolve(), begun, trials, told, budget, threads)
+        _spread_all(study, slot, engine)
+    _finish(study, output, told)
     return study
 
 
@@ -180,6 +195,70 @@ def _run_all(
             bar.write(_line(study, number))
             bar.refresh()
             _stop_if_all_fail(study)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """Room for one trial in some process: whatever trial is next.
+
+    Args:
+        place: the working folder, which relative paths of the recipe start from.
+        output: of the study.
+        begun: what the study was opened with.
+        trials, told, budget, threads: of the search.
+        number: of the slot.
+    """
+
+    place: Path
+    output: Path
+    begun: tuple
+    trials: int
+    told: Search
+    budget: dict
+    threads: int
+    number: int = 0
+
+
+def _spread_all(study: optuna.Study, slot: _Slot, engine: Engine) -> None:
+    """As `_run_all`, with each trial in a process of the engine.
+
+    What a process leaves behind when it goes down is the next one's trial.
+    """
+    left = range(slot.trials - len(ended(study)))
+    with tqdm(total=slot.trials, initial=len(ended(study)), unit="trial") as bar:
+        for _, number in engine.spread(_fill, [replace(slot, number=each) for each in left]):
+            if number is not None:
+                bar.write(_line(study, number))
+                _stop_if_all_fail(study)
+            bar.n = len(ended(study))
+            bar.refresh()
+
+
+def _fill(slot: _Slot) -> int | None:
+    """Train the next trial; its number, or None where none is left.
+
+    Raises:
+        InputError: this machine does not see the study.
+    """
+    if not (slot.output / "study.db").is_file() or not slot.place.is_dir():
+        raise InputError(
+            f"The machine {socket.gethostname()} does not see the study in {slot.output}; put "
+            "--output and the recipe's data into a folder that all machines share at this path."
+        )
+    with contextlib.chdir(slot.place):
+        study = open_study(slot.output, *slot.begun)
+        claim = next_trial(study, slot.output, slot.trials)
+        if claim is None:
+            return None
+        number = claim.trial.number
+        with tqdm(disable=True) as bar:
+            _run(study, slot.output, claim, slot.told, slot.budget, slot.threads, bar)
+        with locked(slot.output):
+            write_results(study, slot.output, slot.told)
+    return number
+
+
+def _finish(study: optuna.Study, output: Path, told: Search) -> None:
     best = best_of(study)
     with locked(output):
         write_results(study, output, told)
