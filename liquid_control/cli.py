@@ -92,7 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
             command = for_arguments(rest)
         return int(tyro.cli(command, args=rest, prog=f"liquid-control {name}") or 0)
     except InputError as error:
-        print(f"liquid-control: {error}", file=sys.stderr)
+        # Of many jobs the error came from one, which its note names.
+        notes = getattr(error, "__notes__", [])
+        print("\n  ".join([f"liquid-control: {error}", *notes]), file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("liquid_control"):
