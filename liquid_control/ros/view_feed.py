@@ -57,7 +57,8 @@ class Feed:
         point: takes a moment of the plots.
         picture: takes a stream, a JPEG and when its message came [s, monotonic].
         ready: says whether anybody waits for a picture of a stream.
-        model: called with a model's folder when the policy has said which it drives with.
+        model: called with a model's folder and the hash of its weights when the policy has said
+            what it drives with.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Feed:
         point: Callable[[Any], None],
         picture: Callable[[str, bytes, float], None],
         ready: Callable[[str], bool],
-        model: Callable[[str], None],
+        model: Callable[[str, str], None],
     ) -> None:
         self._node, self._camera = node, camera
         self._put, self._point, self._picture = put, point, picture
@@ -225,7 +226,7 @@ class Feed:
             return
         if isinstance(facts, dict):
             self._facts = facts
-            self._model(str(facts.get("model", "")))
+            self._model(str(facts.get("model", "")), str(facts.get("weights", "")))
             self._look()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

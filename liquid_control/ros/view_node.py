@@ -66,7 +66,9 @@ class ViewNode(Node):
             model=self._on_model,
         )
         self._viewers = 0
-        self._model, self._wiring = "", None
+        self._model, self._wiring = ("", ""), None
+        # What was drawn last, kept for the next viewer: it takes seconds of PyTorch to make.
+        self._drawn: tuple[tuple[str, str], dict[str, Any]] = ("", ""), {}
         # Quiet: the safety node also listens in ways that this publisher does not offer.
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._button = self.create_publisher(Bool, "emergency_stop", COMMAND, event_callbacks=quiet)
@@ -99,7 +101,6 @@ class ViewNode(Node):
             self._put("about", self._about())
         elif not viewers:
             self._end_wiring()
-            self._model = ""
         self._viewers = viewers
         self._feed.watch(viewers, streams)
         self._tick()
@@ -125,17 +126,19 @@ class ViewNode(Node):
             )
         if self._wiring is not None and (found := self._wiring.result()) is not None:
             self._end_wiring()
+            self._drawn = self._model, found
             self._put("wiring", found)
 
     # The model
 
-    def _on_model(self, folder: str) -> None:
-        if folder == self._model:
-            return
-        self._end_wiring()
-        self._model = folder
+    def _on_model(self, folder: str, weights: str) -> None:
         self._put("model", {"name": os.path.basename(folder), "folder": folder})
-        self._wiring = WiringProcess(folder)
+        self._model = folder, weights
+        self._end_wiring()
+        if self._drawn[0] == self._model:
+            self._put("wiring", self._drawn[1])
+        else:
+            self._wiring = WiringProcess(folder)
 
     def _end_wiring(self) -> None:
         if self._wiring is not None:

@@ -29,7 +29,13 @@ function step(range, count) {
 export function format(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   const size = Math.abs(value);
-  return value.toFixed(size >= 100 ? 0 : size >= 10 ? Math.min(1, digits) : size >= 1 ? Math.min(2, digits) : digits);
+  const text = size.toFixed(size >= 100 ? 0 : size >= 10 ? Math.min(1, digits) : size >= 1 ? Math.min(2, digits) : digits);
+  return value < 0 && Number(text) ? `−${text}` : text;
+}
+
+export function seconds(value) {
+  if (value === null) return "–";
+  return value < 1 ? `${format(1e3 * value, 1)} ms` : `${format(value)} s`;
 }
 
 // Series of (time, value) over the last seconds.
@@ -86,7 +92,7 @@ export function draw(canvas, history, lines, limits) {
     context.globalAlpha = 1;
     context.fillStyle = style("muted");
     context.textAlign = "right";
-    context.fillText((zero ? 0 : value).toFixed(digits), left - 7, row);
+    context.fillText((zero ? 0 : value).toFixed(digits).replace("-", "−"), left - 7, row);
   }
   context.textBaseline = "alphabetic";
   for (let ago = 0; ago <= SPAN; ago += 5) {

@@ -1,6 +1,6 @@
 // The live page: one connection, the newest of everything, drawn once a frame of the screen.
 
-import { History, draw, format, quantile } from "./plots.js";
+import { History, draw, format, quantile, seconds as lasting } from "./plots.js";
 import { Constants, Wiring, plain } from "./neurons.js";
 
 const $ = (id) => document.getElementById(id);
@@ -22,7 +22,7 @@ if (location.search) history.replaceState(null, "", "/");
 const now = {}; // the newest of each kind
 let socket, numbers = [], bitmap = null, scheduled = false, changed = new Set();
 let plots = new Map(), ages = new History(), shown = new Set(), drawnAt = [], clock = 0;
-let wiring = null, constants = null, stopAsked = 0;
+let wiring = null, without = null, constants = null, stopAsked = 0;
 
 function connect() {
   socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
@@ -142,18 +142,19 @@ function layPlots() {
     $("commands").classList.toggle("several", names.length > 1);
     for (const name of names) {
       const figure = document.createElement("figure");
-      figure.innerHTML = `<figcaption><b></b><span></span></figcaption><canvas role="img"></canvas>`;
+      figure.innerHTML = `<figcaption><b></b><small></small><p></p></figcaption><canvas role="img"></canvas>`;
       $("commands").append(figure);
-      plots.set(name, { history: new History(), figure, canvas: figure.querySelector("canvas") });
+      const [canvas, values] = ["canvas", "p"].map((part) => figure.querySelector(part));
+      plots.set(name, { history: new History(), figure, canvas, values });
     }
   }
   for (const [name, plot] of plots) {
-    const { unit = UNITS[name] ?? "", low = -1, high = 1 } = told[name] ?? {};
-    plot.unit = unit;
+    const { unit = UNITS[name] ?? "", low = -1e-3, high = 1e-3 } = told[name] ?? {};
     const reach = Math.max(Math.abs(low ?? 1), Math.abs(high ?? 1));
     // A fifth of what can be asked for is always shown, so that noise looks like noise.
     plot.limits = low >= 0 ? { low: 0, high: 0.2 * reach, zero: true } : { low: -0.2 * reach, high: 0.2 * reach };
     plot.figure.querySelector("b").textContent = name.replace("_", " ");
+    plot.figure.querySelector("small").textContent = unit;
     plot.canvas.setAttribute("aria-label", `${name} over the last 20 seconds`);
   }
 }
@@ -162,9 +163,14 @@ function paintPlots() {
   const lines = Object.entries(WHO).filter(([who]) => shown.has(who)).map(([name, who]) => ({ name, ...who }));
   for (const plot of plots.values()) {
     const last = plot.history.points.at(-1);
-    const values = lines.filter(({ name }) => last && last[name] !== null).reverse()
-      .map(({ name, text }) => `${name === "policy" ? "" : `${text} `}${format(last[name])}`);
-    plot.figure.querySelector("span").textContent = last ? `${values.join(" · ")} ${plot.unit}` : "";
+    const values = lines.filter(({ name }) => last && last[name] !== null).reverse();
+    values.forEach(({ color, text, name }, place) => {
+      const value = plot.values.children[place] ?? plot.values.appendChild(document.createElement("span"));
+      value.style.setProperty("--line", `var(--${color})`);
+      value.title = text;
+      value.textContent = format(last[name]);
+    });
+    while (plot.values.childElementCount > values.length) plot.values.lastChild.remove();
     draw(plot.canvas, plot.history, lines, plot.limits);
   }
   if ($("who").childElementCount !== lines.length) {
@@ -193,7 +199,9 @@ function figure(id, value, unit) {
 
 function layNeurons() {
   const names = now.neurons ?? [];
-  const layout = now.wiring?.layout ?? (names.length && now.wiring?.trouble ? plain(names) : null);
+  // Of the same object as long as it is the same: a wiring takes a while to come.
+  if (names.join() !== without?.names.join()) without = names.length ? { names, layout: plain(names) } : null;
+  const layout = now.wiring?.layout ?? without?.layout;
   if (layout && wiring?.layout !== layout) wiring = new Wiring($("wiring"), layout);
   if (names.length && constants?.names.join() !== names.join()) {
     constants = new Constants($("constants"), names);
@@ -215,14 +223,14 @@ function paintNeurons() {
   constants?.paint(seconds);
   const known = seconds.filter((value) => value !== null);
   $("h-constants").textContent = known.length
-    ? `Effective time constants, ${format(Math.min(...known))} to ${format(Math.max(...known))} s`
+    ? `Effective time constants, ${lasting(Math.min(...known))} to ${lasting(Math.max(...known))}`
     : "This circuit has no time constants";
   const time = performance.now();
   if ($("neuron-numbers").open && time - numbersAt > 250) {
     numbersAt = time;
     $("neuron-numbers").querySelectorAll("tbody tr").forEach((row, place) => {
       row.cells[1].textContent = format(state[place]);
-      row.cells[2].textContent = known.length ? `${format(seconds[place])} s` : "–";
+      row.cells[2].textContent = lasting(seconds[place] ?? null);
     });
   }
 }
