@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import shutil
 import subprocess
-from dataclasses import fields
 from pathlib import Path
 
-from liquid_control.deploy.c_export import FORMAT, MANIFEST, VERSION, CExport
+from liquid_control.deploy.c_files import AGAIN, read_export
 from liquid_control.errors import InputError
 
-__all__ = ["WARNINGS", "build", "compiler", "is_c_export", "read_export", "shared_library"]
+__all__ = ["WARNINGS", "build", "compiler", "shared_library"]
 
 WARNINGS = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-AGAIN = "write it again with `liquid-control export MODEL --format c --output DIR`"
-
-
-def is_c_export(folder: str | Path) -> bool:
-    """Whether `export_c` wrote this folder."""
-    return (Path(folder) / MANIFEST).is_file()
-
-
-def read_export(folder: str | Path) -> CExport:
-    """What an exported folder holds, its header and source checked against their hashes.
-
-    Raises:
-        InputError: no export, or a damaged or edited file.
-    """
-    folder = Path(folder)
-    try:
-        entries = json.loads((folder / MANIFEST).read_text("utf-8"))
-        if (entries.pop("format"), entries.pop("version")) != (FORMAT, VERSION):
-            raise ValueError(f"expected format {FORMAT!r}, version {VERSION}")
-        made = CExport(**{field.name: entries[field.name] for field in fields(CExport)})
-        found = {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in made.sha256
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{folder} is no export of a policy as C ({type(error).__name__}: {error}); {AGAIN}."
-        ) from error
-    if changed := [name for name in found if found[name] != made.sha256[name]]:
-        raise InputError(
-            f"{folder / changed[0]} is not the file that the export wrote: damaged or edited; "
-            f"{AGAIN}."
-        )
-    return made
 
 
 def compiler() -> str:

@@ -14,7 +14,8 @@ import numpy as np
 
 from liquid_control.camera import CameraSetup
 from liquid_control.command import CommandSpec
-from liquid_control.deploy.c_build import read_export, shared_library
+from liquid_control.deploy.c_build import shared_library
+from liquid_control.deploy.c_files import read_export
 from liquid_control.errors import InputError
 from liquid_control.policy.decision import Decision, frame_hash
 
@@ -33,6 +34,7 @@ class CDriver:
     Attributes:
         spec, camera: of the policy.
         made: what the folder holds.
+        facts: what drives, each a short text.
         features: of the head in the last frame, float32 (features,).
 
     Raises:
@@ -46,6 +48,11 @@ class CDriver:
         config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
         self.spec = CommandSpec.from_dict(config["command"])
         self.camera = CameraSetup(**config["camera"])
+        self.facts = {
+            "runtime": "c",
+            "precision": self.made.head,
+            "source": self.made.sha256[f"{self.made.prefix}.c"],
+        }
         self._library = ctypes.CDLL(str(shared_library(folder)))
         self._reset = self._function("reset", _REAL)
         self._step = self._function("step", _REAL, _REAL, ctypes.c_float, _REAL)
@@ -62,6 +69,9 @@ class CDriver:
         """Forget the past: neurons to zero."""
         self._reset(self._state)
         self._fresh = True
+
+    def refresh(self) -> None:
+        """As `Driver.refresh`; the parameters in the code stay what they are."""
 
     def restore(self, state: np.ndarray) -> None:
         """Go on from a recorded state, as `Decision.state_before`."""
@@ -82,6 +92,16 @@ class CDriver:
         features = np.empty(self.made.features, np.float32)
         self._checked(self._see(self._scratch, np.ascontiguousarray(frame), features))
         return features
+
+    def attention(self) -> np.ndarray:
+        """The C code has none.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "Exported C computes no attention; use the policy itself, or its ONNX export."
+        )
 
     def act(self, features: np.ndarray, elapsed_s: float) -> np.ndarray:
         """The command, float32 (outputs,), for features of a head.

@@ -1,15 +1,15 @@
 """A trained policy as C99: one header and one source without heap, libm its only dependency.
 
 Beside them lie what an integrator starts from: `main.c` (features or frames in, commands out),
-`benchmark.c`, a Makefile, the policy's `config.json`, and `c_export.json`, which says what is in
-the folder. All of it is the same to the byte for the same model, options and package version.
+`benchmark.c`, a Makefile, the policy itself, and `c_export.json`, which says what is in the folder.
+All of it is the same to the byte for the same model, options and package version.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from liquid_control import __version__
 from liquid_control.deploy.c_circuits import CircuitCode, circuit_code
+from liquid_control.deploy.c_files import FORMAT, MANIFEST, POLICY_FILES, VERSION, CExport
 from liquid_control.deploy.c_head import HeadCode, float_head, int8_head
 from liquid_control.deploy.c_quantise import quantise
 from liquid_control.deploy.c_text import (
@@ -35,52 +36,11 @@ from liquid_control.perception import VisionHead
 from liquid_control.policy import Policy
 from liquid_control.policy.bounds import bounds as state_bounds
 
-__all__ = ["MANIFEST", "CExport", "Head", "export_c", "sources"]
+__all__ = ["Head", "export_c", "sources"]
 
 Head = Literal["none", "float", "int8"]
-MANIFEST = "c_export.json"
-FORMAT, VERSION = "liquid_control c export", 1
 # Generated files, and those that are the same for each model but for its prefix.
 COPIED = ("main.c", "benchmark.c", "Makefile")
-
-
-@dataclass(frozen=True)
-class CExport:
-    """What an export holds, as its manifest has it.
-
-    Attributes:
-        prefix: of all names, and the name of the header and the source.
-        head: "none", "float" or "int8".
-        about: circuit and head in a few words.
-        weights_sha256: of the model.
-        features: that the circuit takes.
-        flash_circuit, flash_head: constants [bytes]; code comes on top.
-        ram_state: of the neurons [bytes].
-        ram_scratch: of the head's working memory [bytes]; 0 without a head.
-        calibration: frames by which int8 was scaled; 0 without.
-        sha256: of the generated header and source.
-    """
-
-    prefix: str
-    head: str
-    about: str
-    weights_sha256: str
-    features: int
-    flash_circuit: int
-    flash_head: int
-    ram_state: int
-    ram_scratch: int
-    calibration: int
-    sha256: dict[str, str]
-
-    def __str__(self) -> str:
-        head = "" if self.head == "none" else f", head {self.flash_head:,}"
-        scratch = "" if self.head == "none" else f", scratch of the head {self.ram_scratch:,}"
-        return (
-            f"{self.prefix}.h and {self.prefix}.c: {self.about}\n"
-            f"flash, constants [bytes]: circuit {self.flash_circuit:,}{head}\n"
-            f"RAM [bytes]: state {self.ram_state:,}{scratch}; no heap"
-        )
 
 
 def export_c(
@@ -121,7 +81,7 @@ def export_c(
         raise InputError(f"An export needs a folder of its own, got the model's {output}.")
     prefix = identifier(folder.resolve().name if prefix is None else prefix)
     frames = None if calibrate is None else calibration_frames(policy, Path(calibrate))
-    config = (folder / "config.json").read_text("utf-8")
+    kept = {name: (folder / name).read_bytes() for name in POLICY_FILES}
     made, files = sources(
         policy,
         prefix,
@@ -129,12 +89,12 @@ def export_c(
         frames=frames,
         bounds=bounds,
         model=folder.resolve().name,
-        weights_sha256=json.loads(config)["weights_sha256"],
+        weights_sha256=json.loads(kept["config.json"])["weights_sha256"],
     )
     output.mkdir(parents=True, exist_ok=True)
     # It comes last: what is half written is no export.
     (output / MANIFEST).unlink(missing_ok=True)
-    for name, text in (files | {"config.json": config}).items():
+    for name, text in (files | kept).items():
         replace_file(output / name, text)
     fields = {"format": FORMAT, "version": VERSION, **asdict(made)}
     replace_file(output / MANIFEST, json.dumps(fields, indent=1) + "\n")

@@ -15,6 +15,8 @@ import numpy as np
 
 from liquid_control.camera import CameraSetup
 from liquid_control.command import CommandSpec
+from liquid_control.deploy.c_driver import CDriver
+from liquid_control.deploy.c_files import is_c_export
 from liquid_control.deploy.export_files import is_export, read_graph, read_manifest, read_metadata
 from liquid_control.deploy.sessions import RUNTIMES, check_runtime
 from liquid_control.policy.decision import Decision, frame_hash
@@ -144,17 +146,19 @@ class ExportDriver:
         return self._results[name][0]
 
 
-def load_driver(folder: str | Path, runtime: str | None = None) -> Driver | ExportDriver:
+def load_driver(folder: str | Path, runtime: str | None = None) -> Driver | ExportDriver | CDriver:
     """What drives from a folder.
 
     Args:
         folder: of a policy, or of an export.
-        runtime: "torch", "onnx" or "openvino"; by default for an export what it was made for,
-            else torch.
+        runtime: "torch", "onnx" or "openvino"; by default for an export what it was made for
+            (C is compiled here, which suits a score, not a robot), else torch.
 
     Raises:
         InputError: no such runtime, or the folder does not fit it.
     """
+    if runtime is None and is_c_export(folder):
+        return CDriver(folder)
     if runtime != "torch" and (runtime or is_export(folder)):
         return ExportDriver(folder, runtime)
     from liquid_control.policy import Driver, Policy

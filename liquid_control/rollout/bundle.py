@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 
+from liquid_control.deploy.c_files import is_c_export, needed_files
 from liquid_control.deploy.export_files import FILES, is_export
 from liquid_control.errors import InputError
 
@@ -67,6 +68,7 @@ def model_bundle(folder: Path) -> Bundle:
         InputError: the folder lacks a file of a model.
     """
     files = (*MODEL_FILES, *FILES) if is_export(folder) else MODEL_FILES
+    files += needed_files(folder) if is_c_export(folder) else ()
     return _bundle(folder.resolve().name, folder, _read(folder, files))
 
 
