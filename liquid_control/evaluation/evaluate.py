@@ -17,6 +17,7 @@ from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
+from liquid_control.evaluation.suite_report import check_videos, write_report
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
 from liquid_control.evaluation.suite_summary import check_metrics, group_rows, paired, summarise
 from liquid_control.files import replace_file
@@ -46,6 +47,8 @@ def evaluate(
     metrics: tuple[str, ...] = SHOWN,
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
+    report: bool = True,
+    videos: int = 3,
 ) -> int:
     """Drive models through many seeds of worlds, clean or hindered, and measure how well.
 
@@ -71,10 +74,13 @@ def evaluate(
         metrics: what the printed table shows; results.json holds all.
         engine: local runs on this machine; ray on a Ray cluster.
         address: HOST:PORT of the head of a running Ray cluster, which this machine has joined.
+        report: also write report.html.
+        videos: of the worst episodes, which are driven again for the report; 0 for none.
     """
     models, env = _several(model), _several(env)
     where = Engine(workers, engine, address)
     check_metrics(metrics)
+    check_videos(videos)
     whole, part = _suites(suite, env, noise, seconds, parse_options(option), conditions)
     count = part.episodes if episodes is None else episodes
     if count < 1 or seed < 0:
@@ -106,6 +112,8 @@ def evaluate(
     fresh, seconds_gone = len(rows) - before, time.perf_counter() - started
     console = Console()
     console.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
+    if report:
+        console.print(str(write_report(output, videos)))
     broken = [rows[job.key] for job in jobs if rows[job.key].episode.error is not None]
     for row in broken[:10]:
         console.print(
@@ -154,6 +162,7 @@ def _facts(source: Bundle | None) -> dict[str, Any]:
     config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
     return {
         "weights_sha256": config["weights_sha256"],
+        "folder": str(source.folder),
         "circuit": type(policy.circuit).__name__,
         "parameters": sum(each.numel() for each in policy.parameters()),
         **export_facts(source.folder),

@@ -29,6 +29,7 @@ main { max-width: 1104px; margin: 0 auto; padding: 40px 32px 64px; }
 h1 { margin: 4px 0 14px; font-size: 30px; line-height: 1.2; font-weight: 650; }
 h2 { margin: 0; font-size: 17px; font-weight: 650; }
 .lead { max-width: 74ch; margin: 0; color: var(--muted); font-size: 16px; }
+.lead + .verdict { margin-top: 14px; }
 .verdict { display: flex; gap: 12px; align-items: baseline; margin: 0; font-size: 17px; }
 .verdict b {
   flex: none; padding: 2px 11px; border-radius: 999px; font-size: 13px; font-weight: 650;

@@ -1,4 +1,4 @@
-"""`liquid-control report RUN`: write a run's results, video and page again from its bag."""
+"""`liquid-control report FOLDER`: write the page of a run or an evaluation again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Annotated
 import tyro
 
 from liquid_control.errors import InputError
+from liquid_control.evaluation.episodes import TABLE
 from liquid_control.evaluation.run_report import write_run
+from liquid_control.evaluation.suite_report import write_report
 
 __all__ = ["report"]
 
@@ -25,17 +27,39 @@ class _Told:
     versions: dict[str, str] | None = None
 
 
-def report(run: Annotated[Path, tyro.conf.Positional], output: Path | None = None) -> int:
-    """Write results.json, attention.mp4 and report.html from a bag.
+def report(
+    run: Annotated[Path, tyro.conf.Positional],
+    output: Path | None = None,
+    videos: int = 3,
+) -> int:
+    """Write report.html: of a run from its bag, of an evaluation from its episodes.
+
+    Of a run, results.json and attention.mp4 are written too.
 
     Args:
-        run: a run folder (with a folder `bag` in it), or a bag.
-        output: folder to write into; by default the run folder, or for a bag of another name
-            `<bag>-report` beside it.
+        run: a run folder (with a folder `bag` in it), a bag, or an evaluation's folder.
+        output: folder to write a run's report into; by default the run folder, or for a bag of
+            another name `<bag>-report` beside it.
+        videos: of an evaluation's worst episodes, which are driven again for them.
 
     Returns:
         0; the exit code says whether the report was written, not how the run went.
+
+    Raises:
+        InputError: neither a bag nor an evaluation there.
     """
+    if (run / TABLE).is_file():
+        if output is not None:
+            raise InputError(
+                f"{run} is an evaluation, whose report lies in its folder; leave --output out."
+            )
+        print(f"Report: {write_report(run, videos)}")
+        return 0
+    if (run / "frames.csv").is_file():
+        raise InputError(
+            f"{run} is an open-loop measurement, whose page needs its recordings; write it again "
+            "with `liquid-control evaluate --data`."
+        )
     bag = run / "bag" if (run / "bag").exists() else run
     if output is None:
         output = bag.parent if bag.name == "bag" else bag.with_name(f"{bag.stem}-report")

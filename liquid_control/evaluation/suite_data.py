@@ -19,6 +19,7 @@ from liquid_control.rollout.bundle import Bundle, model_bundle
 __all__ = ["Evaluation", "Place", "read_evaluation", "worst"]
 
 Place = tuple[str, str, float]  # world, condition, level
+_KIND = {"unit": "", "about": "", "clean": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,12 @@ class Evaluation:
         return list(dict.fromkeys(group["world"] for group in self.results["groups"]))
 
     def levels(self, world: str) -> dict[str, list[float]]:
-        """The levels of each condition of a world, in their order."""
+        """The levels of each condition of a world, in the suite's order: the hardest at the end."""
         found: dict[str, list[float]] = {}
         for group in self.results["groups"]:
             if group["world"] == world:
                 found.setdefault(group["condition"], []).append(group["level"])
-        return {name: sorted(set(levels)) for name, levels in found.items()}
+        return {name: list(dict.fromkeys(levels)) for name, levels in found.items()}
 
     def group(self, model: str, place: Place) -> dict | None:
         """The figures of a model at a place, None where it was not driven."""
@@ -63,11 +64,12 @@ class Evaluation:
 
     def kind(self, condition: str) -> dict:
         """Unit, meaning and clean level of a condition: "unit", "about", "clean"."""
-        known = self.results.get("kinds", {}).get(condition, {})
-        return {"unit": "", "about": "", "clean": None} | known
+        known = self.results.get("settings", {}).get("conditions", [])
+        found = next((each for each in known if each["name"] == condition), {})
+        return {name: found.get(name, other) for name, other in _KIND.items()}
 
-    def job(self, row: Row) -> Job:
-        """What drives the episode of a row again.
+    def job(self, row: Row, with_model: bool = True) -> Job:
+        """What drives the episode of a row again; without its model the road alone is meant.
 
         Raises:
             InputError: the condition or the model is not known any more, or has changed.
@@ -84,7 +86,7 @@ class Evaluation:
         seconds, options = definition.pop("seconds"), definition.pop("options")
         condition = Condition(*place, seconds, options, Perturbation.from_dict(definition))
         suite = Suite(None, "", (row.world,), 1, (condition,), {})
-        sources = {row.model: self._source(row.model)}
+        sources = {row.model: self._source(row.model) if with_model else None}
         return jobs_of(sources, suite.worlds, suite, [row.episode.seed])[0]
 
     def _source(self, model: str) -> Bundle | None:
@@ -105,7 +107,8 @@ class Evaluation:
         if condition == CLEAN:
             return CLEAN
         unit = self.kind(condition)["unit"]
-        return f"{condition} {level:g}" + (f" {unit}" if unit else "")
+        text = f"{condition.replace('_', ' ')} {level:g}".replace("-", "−")
+        return f"{text} {unit}" if unit else text
 
 
 def read_evaluation(folder: str | Path) -> Evaluation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from liquid_control.evaluation.figures import WIDTH, Chart
 from liquid_control.evaluation.suite import CLEAN
 from liquid_control.evaluation.suite_data import Evaluation
 
-__all__ = ["FIGURES", "Figure", "curves", "differences", "side_by_side", "value"]
+__all__ = ["FIGURES", "Figure", "curves", "differences", "headlines", "side_by_side", "value"]
 
 SHARE = "crash_free"
 
@@ -60,7 +59,12 @@ FIGURES = {
     "speed": Figure("speed [m/s]", 1, None),
 }
 # Beside the crash-free share; the first two of these that a world has.
-BESIDE = ("lateral_error", "heading_error", "success", "reward", "laps", "distance")
+BESIDE = ("lateral_error", "heading_error", "success", "seconds_of_successes", "reward")
+# What such a world is about.
+OWN = {
+    "liquid_control/CarRacing": ("reward", "lateral_error"),
+    "liquid_control/Drone": ("success", "seconds_of_successes"),
+}
 
 
 def value(group: dict | None, name: str) -> tuple[float, float, float] | None:
@@ -94,7 +98,7 @@ def _curve(
     evaluation: Evaluation, world: str, condition: str, points: list[tuple[float, str, float]]
 ) -> Chart:
     kind, colors = evaluation.kind(condition), model_colors(evaluation.models)
-    names = _names(evaluation, world)
+    names = headlines(evaluation, world)
     figure = canvas(WIDTH, 230)
     width = 0.93 / len(names)
     for number, name in enumerate(names):
@@ -135,11 +139,10 @@ def side_by_side(evaluation: Evaluation, world: str, name: str = SHARE) -> Chart
     places = []
     for condition, levels in evaluation.levels(world).items():
         clean = evaluation.kind(condition)["clean"]
-        hardest = levels[0] if clean is not None and clean > levels[-1] else levels[-1]
-        if clean is not None and levels[0] < clean < levels[-1]:
+        if clean is not None and min(levels) < clean < max(levels):
             # Both ways lead away from clean.
             places.append((condition, levels[0]))
-        places.append((condition, hardest))
+        places.append((condition, levels[-1]))
     if len(places) < 2:
         return None
     colors, css = model_colors(evaluation.models), model_css(evaluation.models)
@@ -166,7 +169,7 @@ def side_by_side(evaluation: Evaluation, world: str, name: str = SHARE) -> Chart
     svg = to_svg(figure, _id("side", world, name), f"{name} by condition")
     title = f"{FIGURES[name].label.split(' [')[0].capitalize()} at the hardest level"
     legend = tuple((color, model) for model, color in css.items())
-    note = "Every condition at the level that is furthest from clean. Bars: 95 % intervals."
+    note = "Every condition at its last, hardest level. Bars: 95 % intervals."
     return Chart(title, svg, note, legend)
 
 
@@ -218,15 +221,16 @@ def differences(evaluation: Evaluation, world: str, name: str = SHARE) -> Chart 
     return Chart(title, svg, note, tuple((css[model], model) for model in models))
 
 
-def _names(evaluation: Evaluation, world: str) -> Sequence[str]:
-    """The crash-free share and the two figures beside it that a world has."""
+def headlines(evaluation: Evaluation, world: str) -> list[str]:
+    """The crash-free share and the two figures that matter beside it in a world."""
     having = {
         name
         for group in evaluation.results["groups"]
         if group["world"] == world
         for name in group["figures"]
     }
-    return [SHARE, *[name for name in BESIDE if name in having][:2]]
+    own = next((names for start, names in OWN.items() if world.startswith(start)), BESIDE)
+    return [SHARE, *[name for name in own if name in having][:2]]
 
 
 def _id(*parts: str) -> str:

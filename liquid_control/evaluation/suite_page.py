@@ -30,6 +30,7 @@ from liquid_control.evaluation.suite_figures import (
     FIGURES,
     curves,
     differences,
+    headlines,
     side_by_side,
     value,
 )
@@ -71,7 +72,7 @@ def render(evaluation: Evaluation, cases: Cases, written: str) -> str:
             *(chart(each, wide=True) for each in curves(evaluation, world)),
             *(
                 chart(differences(evaluation, world, name), wide=True)
-                for name in ("crash_free", "success", "lateral_error", "reward")
+                for name in headlines(evaluation, world)
             ),
             _roads(evaluation, world, *cases.tiles.get(world, ([], 0))),
         ]
@@ -98,10 +99,9 @@ def _header(evaluation: Evaluation, title: str) -> str:
     broken = sum(group["broken"] for group in groups)
     crashed = sum(len(group["crashed_seeds"]) for group in groups)
     about = (evaluation.results.get("about") or "").strip()
-    hours = sum(row.episode.seconds for row in evaluation.rows) / 3600
-    sentence = (
-        f"{about} {total:,} episodes, {hours:,.1f} hours of driving, {crashed:,} crashes."
-    ).strip()
+    minutes = sum(row.episode.seconds for row in evaluation.rows) / 60
+    time = f"{minutes / 60:,.1f} hours" if minutes >= 100 else f"{minutes:.0f} minutes"
+    sentence = f"{about} {total:,} episodes, {time} of driving, {crashed:,} crashes.".strip()
     alarm = ""
     if broken:
         alarm = (
@@ -126,17 +126,16 @@ def _headline(evaluation: Evaluation) -> list[Card]:
         shown = value(group, "crash_free")
         if shown is None:
             continue
-        note = f"{interval_text(shown[1:])} %, {evaluation.name(*place[1:])}"
+        name = evaluation.name(*place[1:])
+        note = f"{name}: {interval_text(shown[1:])} %"
         safe, count = _pooled(evaluation, model, world)
         if len(levels) > 1 and count:
-            note += f"; all conditions {100 * safe / count:.0f} %"
-        label = f"{model}: crash-free"
-        found.append(Card(label, number(shown[0]), "%", note, shown[0] < 50))
+            note += f"; all conditions: {100 * safe / count:.0f} %"
+        found.append(Card(model, number(shown[0]), "% crash-free", note, shown[0] < 50))
         lateral = value(group, "lateral_error")
-        if lateral and len(evaluation.models) <= 3:
-            label, unit = f"{model}: lateral error", "m"
-            note = f"{interval_text(lateral[1:])} m"
-            found.append(Card(label, number(lateral[0]), unit, note))
+        if lateral and len(evaluation.models) <= 2:
+            note = f"{name}: {interval_text(lateral[1:])} m"
+            found.append(Card(model, number(lateral[0]), "m lateral error", note))
     return found
 
 

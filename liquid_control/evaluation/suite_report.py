@@ -18,7 +18,7 @@ from liquid_control.evaluation.suite_page import Cases, render
 from liquid_control.evaluation.suite_roads import tiles
 from liquid_control.evaluation.suite_video import Film, film
 
-__all__ = ["write_report"]
+__all__ = ["check_videos", "write_report"]
 
 MOST_TILES = 12
 VIDEO = "worst-{}.mp4"
@@ -41,11 +41,7 @@ def write_report(folder: str | Path, worst: int = 3) -> Path:
     Raises:
         InputError: no evaluation there, or `worst` out of its range.
     """
-    if not 0 <= worst <= MOST_VIDEOS:
-        raise InputError(
-            f"A report shows videos of 0 to {MOST_VIDEOS} of the worst episodes, got {worst}; "
-            "choose a number in between."
-        )
+    check_videos(worst)
     evaluation = read_evaluation(folder)
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     written = f"Written by liquid_control {liquid_control.__version__}, {now}."
@@ -65,6 +61,19 @@ def write_report(folder: str | Path, worst: int = 3) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return evaluation.folder / "report.html"
+
+
+def check_videos(count: int) -> None:
+    """Refuse a number of videos that no report has.
+
+    Raises:
+        InputError: it is out of its range.
+    """
+    if not 0 <= count <= MOST_VIDEOS:
+        raise InputError(
+            f"A report shows videos of 0 to {MOST_VIDEOS} of the worst episodes, got {count}; "
+            "choose a number in between."
+        )
 
 
 def _films(

@@ -23,7 +23,7 @@ from liquid_control.evaluation.figure_style import (
     to_svg,
 )
 from liquid_control.evaluation.suite_data import Evaluation
-from liquid_control.rollout import make_world
+from liquid_control.rollout import make_world, split_options
 
 __all__ = ["Course", "Tile", "course_of", "tiles"]
 
@@ -135,10 +135,12 @@ class _Courses:
     def __call__(self, row: Row) -> Course | None:
         """The course of a row's episode; None where it cannot be made again."""
         try:
-            job = self._evaluation.job(row)
+            job = self._evaluation.job(row, with_model=False)
             if self._made != (job.world, job.made):
                 self.__exit__()
-                self._env = make_world(job.world, **json.loads(job.made) | {"camera": False})
+                # Physics alone, where a world can do without pictures.
+                blind, _ = split_options(job.world, {"camera": False})
+                self._env = make_world(job.world, **json.loads(job.made) | blind)
                 self._made = (job.world, job.made)
             _, info = self._env.reset(seed=job.seed, options=json.loads(job.reset) or None)
         except InputError:

@@ -15,6 +15,7 @@ import numpy as np
 
 from liquid_control.attention.overlay import overlay
 from liquid_control.command import CURVATURE
+from liquid_control.deploy.runtime import load_driver
 from liquid_control.evaluation.dashboard import HEIGHT, SIDE, SIDE_WIDTH, Dashboard, Reading
 from liquid_control.evaluation.episodes import Row
 from liquid_control.evaluation.suite_data import Evaluation
@@ -22,7 +23,6 @@ from liquid_control.evaluation.suite_map import RoadMap
 from liquid_control.evaluation.suite_roads import Course, course_of
 from liquid_control.evaluation.suite_run import Job
 from liquid_control.evaluation.video import Writer
-from liquid_control.policy import Policy
 from liquid_control.rollout import (
     Episode,
     ExpertPilot,
@@ -36,7 +36,8 @@ __all__ = ["Film", "film"]
 
 CLIP_S, AFTER_S = 20.0, 8.0
 STANDS_S = 1.5  # how long the last picture stays
-QUALITY = 28  # x264's constant rate factor: some 2 MB for 20 s
+QUALITY = 28  # x264's constant rate factor
+BITS = 1_200_000  # per second at most, 3 MB for 20 s: noisy frames would take 40 MB
 TRACE = 4000
 
 
@@ -127,7 +128,7 @@ def film(evaluation: Evaluation, row: Row, path: Path, on_step: Callable[[], obj
     # As evaluated: the number of threads may move the last bit of a sum.
     torch.set_num_threads(1)
     job = evaluation.job(row)
-    pilot = _Watched(Policy.load(job.source.folder)) if job.source else ExpertPilot()
+    pilot = _Watched(load_driver(job.source.folder)) if job.source else ExpertPilot()
     env = make_world(job.world, **json.loads(job.made))
     try:
         episode, shots, course = _again(env, pilot, job, row.episode, on_step)
@@ -184,7 +185,7 @@ def _write(
     top = board.neurons_top + 6
     road = RoadMap(course, SIDE_WIDTH, HEIGHT - top - 20)
     trace: list[tuple[float, float]] = []
-    writer = Writer(path, QUALITY)
+    writer = Writer(path, QUALITY, BITS)
     try:
         for index, shot in enumerate(shots):
             info, last = shot.moment.info, index == len(shots) - 1

@@ -101,15 +101,18 @@ class Writer:
     Args:
         path: the file, `*.mp4`.
         quality: x264's constant rate factor; 23 is its default, more is smaller and coarser.
+        most: bits per second that it may take, None for as many as the quality needs.
     """
 
-    def __init__(self, path: Path, quality: int = 23) -> None:
+    def __init__(self, path: Path, quality: int = 23, most: int | None = None) -> None:
         # faststart: the index comes first, so that a browser plays before it has everything.
         self.file = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         self.stream = self.file.add_stream("libx264", rate=30)
         self.stream.width, self.stream.height = WIDTH, HEIGHT
         self.stream.pix_fmt = "yuv420p"
         self.stream.options = {"preset": "veryfast", "crf": str(quality), "threads": "1"}
+        if most is not None:
+            self.stream.options |= {"maxrate": str(most), "bufsize": str(2 * most)}
         context = self.stream.codec_context
         context.time_base = Fraction(1, CLOCK)
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG

@@ -62,7 +62,7 @@ def test_tables_of_shipped_models_from_older_versions_are_still_read(name):
 
 
 def test_a_new_evaluation_is_compared_with_one_of_an_older_version(tmp_path):
-    options = {"model": "expert", "env": WORLD, "episodes": 3, "seed": 0}
+    options = {"model": "expert", "env": WORLD, "episodes": 3, "seed": 0, "report": False}
     evaluate(**options, noise=0.1, output=tmp_path / "new")
     rows = [episode(seed, seconds=0.5) for seed in range(2)]
     old = evaluation(tmp_path / "old", rows, env=WORLD, noise=0.1)

@@ -34,6 +34,7 @@ conditions:
 
 def run(output, **changes):
     settings = {"model": "expert", "episodes": 2, "seed": 7, "seconds": 1.0, "output": output}
+    settings["report"] = False
     assert evaluate(**(settings | changes)) == 0
     return json.loads((output / "results.json").read_text())
 
@@ -132,6 +133,7 @@ def test_models_are_compared_on_the_seeds_that_both_have_driven(tmp_path):
 def test_broken_episodes_are_reported_and_never_averaged(tmp_path, capsys):
     broken = {"env": WORLD, "option": ("raises=8", "nan=9"), "episodes": 4}
     settings = {"model": "expert", "seed": 7, "seconds": 1.0, "output": tmp_path / "run"}
+    settings["report"] = False
     assert evaluate(**settings, **broken) == 1
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     (group,) = results["groups"]
