@@ -127,7 +127,8 @@ def run_episode(
     def column(name: str) -> np.ndarray:
         return np.array([info.get(name, np.nan) for info in infos], float)
 
-    success = infos[-1].get("success")
+    success, error = infos[-1].get("success"), _not_finite(infos, reward, rate)
+    comfort = error is None and "lateral_error" in infos[-1]
     crashed = bool(terminated) and success != 1
     lateral, departed = np.abs(column("lateral_error")), column("lane_departure") > 0
     return Episode(
@@ -147,8 +148,8 @@ def run_episode(
         end_y=_last(infos, "y"),
         interventions=_interventions(departed, crashed, rate),
         laps=_last(infos, "laps", "tiles"),
-        error=_not_finite(infos, reward, rate),
-        **(_comfort(column("speed"), column("yaw_rate"), rate) if "lateral_error" in info else {}),
+        error=error,
+        **(_comfort(column("speed"), column("yaw_rate"), rate) if comfort else {}),
     )
 
 
