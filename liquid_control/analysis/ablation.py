@@ -111,6 +111,11 @@ def cut_outputs(
     """
     if not len(features):
         return features.new_zeros(len(cuts), 0, circuit.outputs)
+    if isinstance(circuit, LTC) and circuit.solver != "fused":
+        # An explicit solver chooses its steps by the values, which stacked circuits do not have.
+        state = state if state is None else _one_row(state)
+        rows = (features[None], state, elapsed[None])
+        return torch.cat([cut(circuit, places)(*rows)[0] for places in cuts])
     groups = [cuts[start : start + STACKED] for start in range(0, len(cuts), STACKED)]
     total = len(groups) * len(features)
     bar = tqdm(
@@ -120,6 +125,10 @@ def cut_outputs(
         return torch.cat(
             [_stacked(circuit, features, elapsed, group, state, bar) for group in groups]
         )
+
+
+def _one_row(state: State) -> State:
+    return state[None] if isinstance(state, Tensor) else tuple(part[None] for part in state)
 
 
 def _stacked(

@@ -76,7 +76,7 @@ def without_chart(told: Explanation, column: int) -> Chart | None:
     values = np.append(values, label) if np.isfinite(label) else values
     axes.set_xlim(*limits(values, 0.05 * output.high, 0.06))
     axes.axvline(0, color=RULE, linewidth=0.8)
-    axes.axvline(command, color=ASKED, linewidth=2)
+    axes.axvline(command, color=INK, linewidth=2)
     if np.isfinite(label):
         axes.axvline(label, color=TARGET, linewidth=3, zorder=0.5)
     axes.hlines(rows, command, since, color=RULE, linewidth=5)
@@ -105,7 +105,7 @@ def without_chart(told: Explanation, column: int) -> Chart | None:
         f"Filled: cut from {told.since_s:.1f} s before on, the state carried on without it. "
         "Hollow: cut for this one frame. Written: the filled one."
     )
-    legend = [("var(--asked)", f"asked, {number(command, output)}")]
+    legend = [("var(--ink)", f"asked, {number(command, output)}")]
     if np.isfinite(label):
         legend.append(("var(--target)", f"of the recording, {number(label, output)}"))
     legend += [(POSITIVE, "excitatory"), (NEGATIVE, "inhibitory")]
@@ -139,7 +139,7 @@ def built_chart(told: Explanation, column: int) -> Chart | None:
         edge += value
         edges.append(edge)
     total = len(shown)
-    axes.barh(total, edge, 0.6, color=ASKED)
+    axes.barh(total, edge, 0.6, color=INK)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     names = {"state_before": f"left from {told.since_s:.1f} s ago"}
     labels = [names.get(name, name.replace("_", " ")) for name, _ in shown]

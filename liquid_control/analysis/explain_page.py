@@ -21,6 +21,7 @@ from liquid_control.analysis.neurons_live import flow_shares
 from liquid_control.analysis.neurons_measures import hidden, steering_of
 from liquid_control.analysis.wiring_figure import WIRING_STYLE, wiring_layout, wiring_svg
 from liquid_control.attention.overlay import overlay
+from liquid_control.circuits import LTC
 from liquid_control.command import Output
 from liquid_control.evaluation.figure_style import NEGATIVE, POSITIVE
 from liquid_control.evaluation.page_parts import (
@@ -88,7 +89,7 @@ def render(told: Explanation, name: str, written: str) -> str:
         chart(around_chart(told, column)),
         chart(without_chart(told, column)),
         _wiring(told),
-        grid(chart(built_chart(told, column)), chart(state_chart(told))),
+        grid(_built(told, column), chart(state_chart(told))),
     ]
     for other in range(len(told.policy.spec)):
         if other != column:
@@ -189,6 +190,30 @@ def _wiring(told: Explanation) -> str:
     return section(title, svg, note, legend(keys))
 
 
+def _built(told: Explanation, column: int) -> str:
+    """The command as a sum, and below it the currents into the motor neuron at this moment."""
+    built = chart(built_chart(told, column))
+    wiring, circuit = told.policy.wiring, told.policy.circuit
+    if told.currents is None or not isinstance(circuit, LTC):
+        return built
+    motor = wiring.names[wiring.units - wiring.motor + column]
+    incoming = [each for each in synapses_of(circuit) if each.target == motor]
+    flow = told.currents[told.moment.row]
+    incoming.sort(key=lambda each: -abs(flow[each.place]))
+    rows = "".join(
+        f"<tr><td>{escape(each.source.replace('_', ' '))}</td>"
+        f"<td>{'excitatory' if each.polarity > 0 else 'inhibitory'}</td>"
+        f'<td class="n">{_minus(f"{flow[each.place]:+.3f}")}</td></tr>'
+        for each in incoming
+    )
+    table = (
+        f'<table class="changes"><tr><th>into {escape(motor.replace("_", " "))}</th><th></th>'
+        f'<th class="n">current now</th></tr>{rows}</table>'
+    )
+    # Into the same frame, as it is the same question.
+    return built.removesuffix("</section>") + table + "</section>"
+
+
 def _changes(told: Explanation) -> str:
     """What changed most since the moment before."""
     if told.earlier is None:
@@ -231,9 +256,7 @@ def _table(
     top = np.argsort(-size, kind="stable")[:CHANGES]
     rows = [
         f"<tr><td>{escape(names[k].replace('_', ' '))}</td>"
-        + "".join(
-            f'<td class="n">{form.format(value[k]).replace("-", "−")}</td>' for value in (old, new)
-        )
+        + "".join(f'<td class="n">{_minus(form.format(value[k]))}</td>' for value in (old, new))
         + "</tr>"
         for k in top
     ]
@@ -280,6 +303,10 @@ def _side(value: float, output: Output) -> str:
     if output.name not in ("curvature", "steering", "yaw_rate") or not abs(value) > 0:
         return ""
     return ", to the left" if value > 0 else ", to the right"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
 
 
 def _name(output: Output) -> str:
