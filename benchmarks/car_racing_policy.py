@@ -96,7 +96,8 @@ def main(
     found = {}
     for name, (option, _) in CONDITIONS.items():
         count = episodes if option else plain
-        evaluate(model, WORLD, count, seed, workers=workers, output=output / name, option=option)
+        settings = {"workers": workers, "option": option, "output": output / name}
+        evaluate(model, WORLD, count, seed, **settings, report=False)
         results = json.loads((output / name / "results.json").read_text())
         figures = results["groups"][0]["figures"]
         reward, finished = figures["reward"], figures["success"]

@@ -56,7 +56,8 @@ def fly(
     for name in conditions:
         _, options = CONDITIONS[name]
         world = "liquid_control/Drone-v0"
-        evaluate(model, world, episodes=episodes, seed=seed, option=options, output=output / name)
+        settings = {"option": options, "output": output / name, "report": False}
+        evaluate(model, world, episodes=episodes, seed=seed, **settings)
     table(output)
 
 
