@@ -19,12 +19,14 @@ from liquid_control.ros.launching import (
     common,
     description,
     joystick,
+    live_page,
     managed,
     node,
     policy_arguments,
     recording,
     recording_arguments,
     sim_time,
+    view_arguments,
     world,
     world_arguments,
 )
@@ -37,6 +39,7 @@ def actions(value: Values) -> list[Action]:
         node(value, "simulator", world(value), remap=[CLOCK]),
         *recording(value, remap=[CLOCK]),
         *joystick(value, remap=[CLOCK]),
+        *live_page(value),
     ]
 
 
@@ -45,6 +48,7 @@ def generate_launch_description() -> LaunchDescription:
         **policy_arguments("driving_ncp"),
         **world_arguments("liquid_control/Driving-v1", seed="5"),
         **recording_arguments("drive"),
+        **view_arguments(),
         "teleop": Argument("false", "a person may take the car with a joystick", SWITCH),
         **common("drive.yaml"),
     }

@@ -21,12 +21,14 @@ from liquid_control.ros.launching import (
     common,
     description,
     joystick,
+    live_page,
     managed,
     node,
     policy_arguments,
     recording,
     recording_arguments,
     sim_time,
+    view_arguments,
     world,
     world_arguments,
 )
@@ -50,7 +52,8 @@ def actions(value: Values) -> list[Action]:
         nodes.append(
             node(value, "offboard", sim_time(value), {"target": target}, remap=[*clock, *pose])
         )
-    return [*nodes, *recording(value, remap=clock), *joystick(value, remap=clock)]
+    nodes += [*recording(value, remap=clock), *joystick(value, remap=clock)]
+    return [*nodes, *live_page(value)]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -64,6 +67,7 @@ def generate_launch_description() -> LaunchDescription:
         "pose": Argument("", "topic of that autopilot's pose; empty: the one that it usually has"),
         "teleop": Argument("false", "a person may take the drone with a joystick", SWITCH),
         **recording_arguments("drone"),
+        **view_arguments(),
         **common("fly.yaml"),
     }
     arguments["use_sim_time"] = Argument(

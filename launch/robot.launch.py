@@ -17,6 +17,7 @@ from liquid_control.ros.launching import (
     common,
     description,
     joystick,
+    live_page,
     managed,
     node,
     number,
@@ -25,6 +26,7 @@ from liquid_control.ros.launching import (
     recording_arguments,
     require,
     sim_time,
+    view_arguments,
 )
 
 DRIVERS = {
@@ -96,6 +98,7 @@ def actions(value: Values) -> list[Action]:
             value, remap=[(f"camera/{name}", topic) for name, topic in pairs(sight)] + moves + told
         ),
         *joystick(value, remap=[("joy", value["joy"])]),
+        *live_page(value),
     ]
 
 
@@ -130,6 +133,7 @@ def generate_launch_description() -> LaunchDescription:
         "teleop": Argument("false", "a person may take the vehicle with a joystick", SWITCH),
         "joy": Argument("joy", "topic of the joystick (sensor_msgs/Joy)"),
         **recording_arguments("robot"),
+        **view_arguments(),
         **common("robot.yaml", simulated=False),
     }
     return description(arguments, actions)

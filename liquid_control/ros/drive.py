@@ -16,6 +16,7 @@ from liquid_control import models
 from liquid_control.errors import InputError
 from liquid_control.ros.processes import free_domain
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
+from liquid_control.ros.view import free_port
 
 __all__ = ["check_world", "drive", "nodes", "patience", "simulate"]
 
@@ -31,6 +32,7 @@ def drive(
     mode: Mode = "realtime",
     option: Options = (),
     report: bool = True,
+    view: bool = False,
     params: Path | None = None,
     out: Path = Path("runs"),
 ) -> int:
@@ -49,13 +51,14 @@ def drive(
         mode: realtime, or lockstep: the world waits for each frame's command.
         option: of the world, NAME=VALUE; may be given several times.
         report: write results.json, the video and report.html from the recording.
+        view: serve a live page of the drive; its address is printed.
         params: ROS parameter file in place of config/drive.yaml.
         out: folder in which the run's own folder is made.
 
     Returns:
         0 when the car stayed on the road, 1 when it left it or a node failed.
     """
-    return simulate("drive", model, world, seed, seconds, mode, option, report, params, out)
+    return simulate("drive", model, world, seed, seconds, mode, option, report, view, params, out)
 
 
 def simulate(
@@ -67,6 +70,7 @@ def simulate(
     mode: Mode,
     option: Sequence[str],
     report: bool,
+    view: bool,
     params: Path | None,
     out: Path,
 ) -> int:
@@ -92,6 +96,10 @@ def simulate(
     title = f"{folder.name} {verb} {world}, seed {seed}"
     domain = os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
     print(f"To take over in another terminal: ROS_DOMAIN_ID={domain} liquid-control teleop")
+    if view:
+        port = free_port()
+        plan.append(NodePlan("view", ["-p", f"port:={port}"], spare=True))
+        print(f"Live page, in some seconds: http://127.0.0.1:{port}/", flush=True)
     outcome = supervise(plan, run, title, seconds)
     facts = {"Model": str(folder), "World": world, "Seed": str(seed), "Mode": mode}
     if option:

@@ -17,6 +17,7 @@ def drone(
     mode: Mode = "realtime",
     option: Options = (),
     report: bool = True,
+    view: bool = False,
     params: Path | None = None,
     out: Path = Path("runs"),
 ) -> int:
@@ -33,10 +34,11 @@ def drone(
         mode: realtime, or lockstep: the world waits for each frame's command.
         option: of the world, NAME=VALUE (season=winter); may be given several times.
         report: write results.json, the video and report.html from the recording.
+        view: serve a live page of the flight; its address is printed.
         params: ROS parameter file in place of config/fly.yaml.
         out: folder in which the run's own folder is made.
 
     Returns:
         0 when the drone hit nothing, 1 when it crashed or a node failed.
     """
-    return simulate("drone", model, world, seed, seconds, mode, option, report, params, out)
+    return simulate("drone", model, world, seed, seconds, mode, option, report, view, params, out)

@@ -45,6 +45,7 @@ __all__ = [
     "common",
     "description",
     "joystick",
+    "live_page",
     "managed",
     "node",
     "number",
@@ -54,6 +55,7 @@ __all__ = [
     "require",
     "run_folder",
     "sim_time",
+    "view_arguments",
     "world",
     "world_arguments",
 ]
@@ -147,6 +149,12 @@ def recording_arguments(kind: str, record: bool = False) -> dict[str, Argument]:
     }
 
 
+def view_arguments() -> dict[str, Argument]:
+    """Whether to serve a live page."""
+    text = "serve a live page at http://127.0.0.1:8642/, and begin to record when it says so"
+    return {"view": Argument("false", text, SWITCH)}
+
+
 def run_folder(kind: str) -> str:
     """A folder below the working directory that tells when a run began."""
     return os.path.join("runs", f"{datetime.now():%Y-%m-%d-%H%M%S}-{kind}")
@@ -189,8 +197,9 @@ def node(
     *parameters: Mapping[str, object],
     remap: Remaps = (),
     kind: type[Node] = Node,
+    needed: bool = True,
 ) -> Node:
-    """A node of this package, named after its executable, whose end ends the launch.
+    """A node of this package, named after its executable, whose end ends the launch if `needed`.
 
     Args:
         value: of the launch's arguments, among them those of `common`.
@@ -210,7 +219,7 @@ def node(
         output="screen",
         # A recorder may have megabytes to write, on a busy machine.
         sigterm_timeout="10",
-        on_exit=_end_together,
+        on_exit=_end_together if needed else None,
     )
 
 
@@ -281,10 +290,16 @@ def managed(
 
 
 def recording(value: Values, remap: Remaps = ()) -> list[Action]:
-    """The recorder, where it is asked for."""
-    if value["record"] != "true":
+    """The recorder, where it is asked for; with a live page it waits for that."""
+    at_once = value["record"] == "true"
+    if not at_once and value.get("view") != "true":
         return []
-    return [node(value, "recorder", {"bag": value["bag"]}, remap=remap)]
+    return [node(value, "recorder", {"bag": value["bag"], "at_once": at_once}, remap=remap)]
+
+
+def live_page(value: Values) -> list[Action]:
+    """The live page, where it is asked for; the vehicle drives on without it."""
+    return [node(value, "view", needed=False)] if value["view"] == "true" else []
 
 
 def joystick(value: Values, remap: Remaps = ()) -> list[Action]:

@@ -39,11 +39,13 @@ class NodePlan:
         name: of the node and of its log file.
         arguments: what follows `--ros-args`.
         ends_run: the run is over when this node has ended by itself.
+        spare: the run goes on without it.
     """
 
     name: str
     arguments: Sequence[str]
     ends_run: bool = False
+    spare: bool = False
 
 
 @dataclass
@@ -108,7 +110,8 @@ def supervise(
             )
         # Only now: a process with the middleware's threads is not safe to fork.
         rclpy.init(args=["--ros-args", *_QUIET], signal_handler_options=SignalHandlerOptions.NO)
-        _watch(children, asked, outcome, title, seconds)
+        needed = [child for child, node in zip(children, nodes, strict=True) if not node.spare]
+        _watch(needed, asked, outcome, title, seconds)
     finally:
         rclpy.try_shutdown()
         refused = [child for child in children if child.code == 2]

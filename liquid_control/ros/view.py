@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from liquid_control.errors import InputError
 
-__all__ = ["view"]
+__all__ = ["PORT", "free_port", "view"]
+
+PORT = 8642
+
+
+def free_port() -> int:
+    """The usual port of this machine's own address, or another where that is in use."""
+    for port in (PORT, 0):
+        try:
+            with socket.create_server(("127.0.0.1", port)) as probe:
+                return probe.getsockname()[1]
+        except OSError:
+            continue
+    raise InputError("No port of 127.0.0.1 is free for a live page; end other programs.")
 
 
 def view(
     host: str = "127.0.0.1",
-    port: int = 8642,
+    port: int = PORT,
     namespace: str = "",
     domain: int | None = None,
     camera: str = "",

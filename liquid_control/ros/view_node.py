@@ -19,14 +19,14 @@ from rclpy.task import Future
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
+from liquid_control.errors import InputError
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, Stop, every, leave, run
+from liquid_control.ros.view import PORT
 from liquid_control.ros.view_feed import Feed
 from liquid_control.ros.view_wiring import WiringProcess
 
-__all__ = ["PORT", "ViewNode", "main"]
-
-PORT = 8642
+__all__ = ["ViewNode", "main"]
 
 
 class ViewNode(Node):
@@ -39,8 +39,13 @@ class ViewNode(Node):
 
     def __init__(self, stop: Stop) -> None:
         super().__init__("view")
-        # A page's server comes with aiohttp, which a robot need not have.
-        from liquid_control.ros.view_server import PageServer
+        try:
+            from liquid_control.ros.view_server import PageServer
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"The live page needs the Python package {error.name!r}, which is not installed; "
+                "run `pip install 'aiohttp>=3.10'` or `make setup`."
+            ) from error
 
         host = declare(
             self, "host", "127.0.0.1", "address to serve at; others than this machine need a token"
