@@ -58,6 +58,7 @@ COMMANDS = {
         "liquid_control.analysis.neurons:neurons",
         "show what a circuit does, and what matters in it",
     ),
+    "attend": ("liquid_control.analysis.attend:attend", "show where models look, and measure it"),
     "explain": ("liquid_control.analysis.explain:explain", "take one decision apart"),
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -49,7 +50,7 @@ class Raw(NamedTuple):
     stamp: int
     drive: int
     image: np.ndarray
-    given: dict[str, float] = {}
+    given: Mapping[str, float] = MappingProxyType({})
     road: np.ndarray | None = None
 
 
@@ -70,7 +71,7 @@ class Shot:
     image: np.ndarray
     elapsed: float
     begins: bool
-    given: dict[str, float] = field(default_factory=dict)
+    given: Mapping[str, float] = field(default_factory=dict)
     road: np.ndarray | None = None
 
 

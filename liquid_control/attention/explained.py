@@ -109,6 +109,10 @@ class Explained(nn.Module):
         features = self._features(maps.flatten(0, -4)).unflatten(0, leading)
         if len(leading) == 1:
             features, elapsed = features.unsqueeze(1), elapsed.unsqueeze(1)
+        return self.settle(features, state, elapsed)
+
+    def settle(self, features: Tensor, state: Tensor, elapsed: Tensor) -> Tensor:
+        """As `forward`, from features (N, time, features) and elapsed times (N, time)."""
         policy = self.policy
         sizes = policy.circuit.state_sizes
         parts = state if len(sizes) == 1 else (state.split(sizes, 1) if sizes else None)
