@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -184,7 +185,8 @@ class _Spreading:
             packed, bundles = pack((self._function, job))
             names = [bundle.sha256 for bundle in bundles]
             contents = [self._content(bundle) for bundle in bundles]
-            self._pending[self._task.remote(__version__, packed, names, *contents)] = job
+            said = {"version": __version__, "path": sys.path}
+            self._pending[self._task.remote(said, packed, names, *contents)] = job
 
     def _content(self, bundle: Bundle) -> Any:
         """The bundle in the cluster's object store, from which each machine takes it once."""
@@ -238,13 +240,15 @@ class _HeadGone(Exception):
     pass
 
 
-def _run(version: str, packed: bytes, names: list[str], *contents: Content) -> Any:
+def _run(command: dict[str, Any], packed: bytes, names: list[str], *contents: Content) -> Any:
     """One job, in a worker process of any machine."""
-    if version != __version__:
+    if command["version"] != __version__:
         raise InputError(
             f"The machine {socket.gethostname()} has liquid_control {__version__}, but the command "
-            f"was given to {version}; install the same version on all machines."
+            f"was given to {command['version']}; install the same version on all machines."
         )
+    # Where the command finds modules of its user's worlds, if this machine has them there.
+    sys.path.extend(place for place in command["path"] if place not in sys.path)
     one_thread()
     function, job = unpack(packed, dict(zip(names, contents, strict=True)).__getitem__)
     return function(job)
