@@ -16,6 +16,7 @@ from liquid_control import __version__
 from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
+from liquid_control.evaluation.open_loop_command import measure
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
 from liquid_control.evaluation.suite_report import check_videos, write_report
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
@@ -49,8 +50,12 @@ def evaluate(
     address: str | None = None,
     report: bool = True,
     videos: int = 3,
+    data: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
+    camera_height: float | None = None,
 ) -> int:
     """Drive models through many seeds of worlds, clean or hindered, and measure how well.
+
+    With --data they drive nothing: their commands are compared with recorded ones.
 
     Run it again to go on after an interruption: finished episodes are kept in `episodes.csv`. Other
     models, conditions and seeds join those that are there. The result is the same for any number of
@@ -76,8 +81,19 @@ def evaluate(
         address: HOST:PORT of the head of a running Ray cluster, which this machine has joined.
         report: also write report.html.
         videos: of the worst episodes, which are driven again for the report; 0 for none.
+        data: open loop: a bag, a folder of bags or a Donkeycar tub; once for each.
+        camera_height: with --data: of the recordings' camera above the road [m]; autonomy is then
+            measured on frames as from where the model would have been.
     """
     models, env = _several(model), _several(env)
+    if data or camera_height is not None:
+        if not data or env or suite or conditions or option or noise or seconds or episodes:
+            raise InputError(
+                "--data measures on recordings (and --camera-height belongs to it), where there is "
+                "no world: leave --env, --suite, --conditions, --option, --noise, --seconds and "
+                "--episodes out."
+            )
+        return measure(models, data, output, camera_height, report)
     where = Engine(workers, engine, address)
     check_metrics(metrics)
     check_videos(videos)
