@@ -87,6 +87,12 @@ def picture(number: int) -> np.ndarray:
 
 
 @pytest.fixture
+def picture_of() -> Callable[[int], np.ndarray]:
+    """The picture of a frame of these bags."""
+    return picture
+
+
+@pytest.fixture
 def training_bag(tmp_path: Path) -> Callable[..., Path]:
     """training_bag(name, frames=45, gap_after=None): frames with an expert's curvature."""
 
