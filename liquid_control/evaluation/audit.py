@@ -21,7 +21,7 @@ from rich.table import Table
 from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_checks import CHECKS, TOLERANCES, Findings, check
-from liquid_control.evaluation.audit_model import find_policy, with_updates
+from liquid_control.evaluation.audit_model import exported, find_policy, with_updates
 from liquid_control.evaluation.audit_picture import draw
 from liquid_control.evaluation.audit_recompute import recompute_record
 from liquid_control.evaluation.audit_record import Record, read_record
@@ -176,8 +176,9 @@ def audit_bag(
             facts = record.facts_of(record.decisions[0])
             policy, folder, remarks = find_policy(facts, model)
             policies = with_updates(policy, record)
-            again, idle = recompute_record(reader, record, policies, attention)
-        here = build_facts()
+            export = exported(facts, folder, policy)
+            again, idle = recompute_record(reader, record, policies, attention, export)
+        here = build_facts() | (export.facts if export else {})
     finally:
         torch.set_num_threads(threads)
     if not again:

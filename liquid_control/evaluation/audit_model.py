@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from liquid_control import models
+from liquid_control.deploy.runtime import ExportDriver
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_record import Facts, Record
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import configuration_hash, weights_hash
 from liquid_control.policy.updated import updated
 
-__all__ = ["find_policy", "with_updates"]
+__all__ = ["exported", "find_policy", "with_updates"]
 
 
 def find_policy(facts: Facts, model: str | None = None) -> tuple[Policy, Path, list[str]]:
@@ -45,6 +46,20 @@ def find_policy(facts: Facts, model: str | None = None) -> tuple[Policy, Path, l
         f"{', '.join(models.folders()) or 'the shipped models'} has them; name the model's folder "
         "with --model."
     )
+
+
+def exported(facts: Facts, folder: Path, policy: Policy) -> ExportDriver | None:
+    """What drove by the export in `folder`; None for a run that torch drove.
+
+    Raises:
+        InputError: the folder holds no whole export, or its runtime is not installed.
+    """
+    runtime = facts.parameters.get("runtime", "torch")
+    if runtime == "torch":
+        return None
+    driver = ExportDriver(folder, runtime)
+    driver.policy = policy
+    return driver
 
 
 def with_updates(policy: Policy, record: Record) -> dict[str, Policy]:

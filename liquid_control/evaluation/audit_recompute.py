@@ -12,6 +12,7 @@ from tqdm import tqdm
 from liquid_control.camera import RobotCamera
 from liquid_control.data.bag import BagReader
 from liquid_control.data.messages import decode_image, image, image_hash, stamp_of
+from liquid_control.deploy.runtime import ExportDriver
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_record import Record
 from liquid_control.policy import Driver, Policy
@@ -42,7 +43,11 @@ class Recomputed:
 
 
 def recompute_record(
-    reader: BagReader, record: Record, policies: Mapping[str, Policy], attention: bool = False
+    reader: BagReader,
+    record: Record,
+    policies: Mapping[str, Policy],
+    attention: bool = False,
+    export: ExportDriver | None = None,
 ) -> tuple[dict[int, Recomputed], int]:
     """Every decision whose frame is in the bag, made again.
 
@@ -54,6 +59,7 @@ def recompute_record(
         record: of its decisions.
         policies: by hash of their weights; the first is taken where a decision names none of them.
         attention: recompute the maps, too.
+        export: what drove, where it was not torch.
 
     Returns:
         By place in `record.decisions`, what was recomputed; and the number of frames between the
@@ -63,7 +69,7 @@ def recompute_record(
     for place, decision in enumerate(record.decisions):
         waiting[decision.stamp].append(place)
     first_one = next(iter(policies.values()))
-    drivers: dict[int, Driver] = {}
+    drivers: dict[int, Driver | ExportDriver] = {}
     # By hash of the facts: undoing a lens takes tables.
     cameras: dict[str, RobotCamera] = {}
     done: dict[int, Recomputed] = {}
@@ -86,7 +92,7 @@ def recompute_record(
                 bar.update(place not in done)
                 policy = policies.get(named.weights if named else "", first_one)
                 if id(policy) not in drivers:
-                    drivers[id(policy)] = Driver(policy)
+                    drivers[id(policy)] = export or Driver(policy)
                 driver = drivers[id(policy)]
                 done[place] = _again(driver, cameras, record, place, message, came, attention)
     if attention:
@@ -96,7 +102,7 @@ def recompute_record(
 
 
 def _again(
-    driver: Driver,
+    driver: Driver | ExportDriver,
     cameras: dict[str, RobotCamera],
     record: Record,
     place: int,

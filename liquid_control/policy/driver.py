@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,9 +27,11 @@ class Driver:
     Attributes:
         spec: what its commands mean.
         features: of the head in the last frame, float32 (features,).
+        facts: what decides its bits besides policy and `fingerprint.build_facts`: nothing.
     """
 
     features: np.ndarray
+    facts: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, policy: Policy) -> None:
         self.policy, self.spec = policy, policy.spec

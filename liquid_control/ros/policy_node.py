@@ -129,7 +129,7 @@ class PolicyNode(LifecycleNode):
     def _configure(self) -> None:
         import torch
 
-        from liquid_control.policy import Driver, Policy
+        from liquid_control.deploy.runtime import load_driver
         from liquid_control.ros.policy_output import PolicyOutput
         from liquid_control.ros.watch import DecisionWatch
 
@@ -137,11 +137,16 @@ class PolicyNode(LifecycleNode):
         torch.set_num_threads(1)
         name = self.parameters["model"]
         folder = models.find(name)
-        policy, vehicle = Policy.load(folder), vehicle_of(self.parameters)
+        if self._learning is not None and self.parameters["runtime"] != "torch":
+            raise InputError("Only the runtime torch can learn; set adapt to false, or runtime.")
+        driver, vehicle = (
+            load_driver(folder, self.parameters["runtime"]),
+            vehicle_of(self.parameters),
+        )
+        policy = driver.policy
         vehicle.check(policy.spec)
         if text := unfit(self.parameters, policy):
             raise InputError(text)
-        driver = Driver(policy)
         frame = np.zeros((policy.camera.height, policy.camera.width, 3), np.uint8)
         for _ in range(3):
             driver.step(frame, self.parameters["nominal_period"])
@@ -152,7 +157,7 @@ class PolicyNode(LifecycleNode):
         )
         self._driver = driver
         more = (self.parameters["stamped"], self.parameters["ackermann"])
-        self._output = PolicyOutput(self, policy, vehicle, *more)
+        self._output = PolicyOutput(self, policy, vehicle, *more, runtime=driver.facts)
         self._watch = CameraWatch(self, self.parameters)
         self.frame_checks.clear()
         self.frame_checks |= self._guard.frame_checks | self._watch.checks

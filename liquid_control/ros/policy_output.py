@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from geometry_msgs.msg import Twist, TwistStamped
@@ -46,7 +46,10 @@ class PolicyOutput:
         vehicle: Vehicle,
         stamped: bool,
         ackermann_too: bool = False,
+        *,
+        runtime: Mapping[str, str],
     ) -> None:
+        self._runtime = runtime
         self._node, self._policy, self.vehicle, self._stamped = node, policy, vehicle, stamped
         self._publishers: list[LifecyclePublisher] = []
         self._command = self._publisher(TwistStamped if stamped else Twist, "cmd_vel", COMMAND)
@@ -103,7 +106,7 @@ class PolicyOutput:
             "command": self._command.topic_name,
             "camera_info": None if calibration is None else calibration.to_dict(),
             "parameters": {name: parameters[name].value for name in sorted(parameters)},
-            "build": build_facts(),
+            "build": {**build_facts(), **self._runtime},
         }
         text = json.dumps(facts, default=list)
         self._facts_hash = text_hash(text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from liquid_control.camera import View
 from liquid_control.camera.view import FLIPS, NO_HORIZON
+from liquid_control.deploy.sessions import RUNTIMES
 from liquid_control.errors import InputError
 from liquid_control.ros import ackermann
 from liquid_control.ros.parameters import Item
@@ -27,6 +28,13 @@ _ROI = "of the region of interest in the upright picture; up to 1 a share, above
 ITEMS = (
     Item("model", "driving_ncp", "name or folder of the model", when="unconfigured"),
     Item("autostart", True, "configure and activate at start"),
+    Item(
+        "runtime",
+        "torch",
+        "that computes: torch; onnx (ONNX Runtime) or openvino, for a model that was exported",
+        when="unconfigured",
+        choices=("torch", *RUNTIMES),
+    ),
     # Camera
     Item(
         "image_transport",
