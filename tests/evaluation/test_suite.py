@@ -17,7 +17,7 @@ def test_the_shipped_suites_are_those_of_the_page():
     robust = read_suite("robustness")
     assert {each.name for each in robust.conditions} == {
         *("clean", "noise", "light", "fog", "rain", "night", "winter", "shadows", "occlusion"),
-        *("blur", "camera", "latency", "dropped", "frame_rate"),
+        *("blur", "camera_shifted", "camera_turned", "latency", "dropped", "frame_rate"),
     }
     # Curves need points; hours need an end.
     assert all(
