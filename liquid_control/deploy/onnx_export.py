@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,7 +11,7 @@ import onnx
 import torch
 
 from liquid_control import __version__
-from liquid_control.data.drive import find_bags, load_drive
+from liquid_control.deploy.calibration import calibration_frames
 from liquid_control.deploy.export_files import CIRCUIT, GRAPH, MANIFEST, METADATA, manifest
 from liquid_control.deploy.onnx_circuit import add_circuit, circuit_model
 from liquid_control.deploy.onnx_graph import OPSET, Graph
@@ -24,12 +23,10 @@ from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import configuration_hash, weights_hash
 
-__all__ = ["PRECISIONS", "Precision", "calibration_frames", "export_onnx", "policy_model"]
+__all__ = ["PRECISIONS", "Precision", "export_onnx", "policy_model"]
 
 Precision = Literal["float32", "float16", "int8"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
-# Frames for the ranges of int8, and from how many bags of a folder they are taken.
-FRAMES, BAGS, FEWEST = 256, 16, 16
 # Beside weights and configuration: the node's attention monitor is calibrated with the model.
 COPIED = ("config.json", "model.safetensors", "attention_monitor.json")
 NORMALISATION = (
@@ -110,33 +107,6 @@ def policy_model(
     add_circuit(graph, policy, features)
     model = graph.model("policy")
     return model if frames is None else quantised(model, frames, "head/")
-
-
-def calibration_frames(policy: Policy, root: Path, count: int = FRAMES) -> np.ndarray:
-    """Frames, evenly from the bags at or below `root`, as the policy sees them.
-
-    Raises:
-        InputError: there is no bag, it holds no such commands as the policy gives, or too few
-            frames.
-    """
-    bags = find_bags(root)
-    bags = [bags[index] for index in _evenly(len(bags), BAGS)]
-    drives = [load_drive(bag, policy.camera, policy.spec.names) for bag in bags]
-    share = -(-count // len(drives))
-    frames = [drive.frames[index] for drive in drives for index in _evenly(len(drive), share)]
-    if len(frames) < FEWEST:
-        raise InputError(
-            f"Ranges for int8 need {FEWEST} frames or more, {root} has {len(frames)}; give a "
-            "longer recording."
-        )
-    return np.stack(frames[:count])
-
-
-def _evenly(length: int, count: int) -> Sequence[int]:
-    """At most `count` indexes, evenly spread."""
-    if length <= count:
-        return range(length)
-    return np.linspace(0, length - 1, count).round().astype(int).tolist()
 
 
 def _describe(policy: Policy, precision: str, weights_sha256: str) -> dict[str, Any]:
