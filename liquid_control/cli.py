@@ -68,7 +68,8 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     rows = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(["usage: liquid-control COMMAND [options]", "", *rows, ""]) + (
-        "\n`liquid-control COMMAND --help` shows the options of one.\n"
+        "\n`liquid-control COMMAND --help` shows the options of one; `liquid-control "
+        "--print-completion bash` (or zsh, fish, tcsh) is for your shell.\n"
     )
 
 
@@ -78,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if arguments else 2
+    if arguments[0] == "--print-completion":
+        return _print_completion(*arguments[1:2])
     name, rest = _split(arguments)
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
@@ -118,6 +121,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _print_completion(shell: str = "") -> int:
+    from liquid_control.completion import completion
+
+    try:
+        print(completion({name: where for name, (where, _) in COMMANDS.items()}, shell), end="")
+    except InputError as error:
+        print(f"liquid-control: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:

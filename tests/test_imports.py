@@ -26,7 +26,7 @@ ORDER = (
         "attention",
     ),
     *("policy", "data", "deploy", "rollout", "evaluation", "analysis", "training", "ros"),
-    *("doctor", "cli", "__main__"),
+    *("doctor", "completion", "cli", "__main__"),
 )
 ENVS_MAY_IMPORT = {"errors", "command", "camera", "envs"}
 ROS = {"rclpy", "launch", "launch_ros", "builtin_interfaces"} | {

@@ -27,8 +27,8 @@ def record_episodes(
 ) -> Iterator[tuple[Recording, Episode]]:
     """Record episodes, each as one bag, and tell of each as soon as it is whole in its folder.
 
-    On a Ray cluster a machine sends the bag's files to this one, which writes them: the bags are
-    the same to the bit, and nothing but the command's own folder is written to.
+    On a Ray cluster a machine sends the bag's files to this one, which writes them. The messages
+    are the same to the bit anywhere; how they lie in chunks of the file depends on the clock.
     """
     if engine.engine == "local":
         yield from engine.spread(_record, recordings)

@@ -21,7 +21,7 @@ from liquid_control.policy import Policy
 from liquid_control.rollout import bundle as bundle_module
 from liquid_control.rollout.bundle import model_bundle, pack, unpack
 from liquid_control.rollout.engine import Engine, spread
-from liquid_control.rollout.episode_bag import Settings
+from liquid_control.rollout.episode_bag import Settings, is_recorded
 from liquid_control.rollout.recording import record_episodes
 
 HERE = Path(__file__).parent
@@ -252,11 +252,14 @@ def test_bags_recorded_on_other_machines_are_those_recorded_here(cluster, tmp_pa
         told = dict(record_episodes(recordings, engine))
         assert sorted(seed for _, seed, _ in told) == [0, 1, 2]
         assert sorted(path.name for path in folder.iterdir()) == ["000000", "000001", "000002"]
-    assert files(tmp_path / "local") == files(tmp_path / "ray")
-    with BagReader(tmp_path / "ray" / "000001") as bag:
-        assert bag.facts["pilot"].startswith("model ")
-    # A second command finds them whole.
-    assert all((tmp_path / "ray" / f"{seed:06d}" / "metadata.yaml").is_file() for seed in range(3))
+    for seed in range(3):
+        bags = [BagReader(tmp_path / kind / f"{seed:06d}") for kind in ("local", "ray")]
+        here, there = (list(bag.raw_messages()) for bag in bags)
+        assert here == there
+        assert bags[0].facts == bags[1].facts
+        assert bags[1].facts["pilot"].startswith("model ")
+        # A second command finds it whole.
+        assert is_recorded(settings, seed, tmp_path / "ray" / f"{seed:06d}")
 
 
 @needs_ray
