@@ -13,6 +13,7 @@ from typing import Annotated
 import torch
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import liquid_control
@@ -98,16 +99,18 @@ def _print(told: Explanation, name: str) -> None:
         table = Table(title="The synapses that mattered most, and the command without them")
         table.add_column("synapse")
         table.add_column("polarity")
+        several = len(told.policy.spec) > 1
         for output in told.policy.spec.outputs:
-            table.add_column(f"{output.name} [{output.unit}]", justify="right")
-            table.add_column("this frame only", justify="right")
+            table.add_column(escape(f"{output.name} [{output.unit}]"), justify="right")
+            if not several:
+                table.add_column("cut for this frame only", justify="right")
         for cut in told.cuts:
             one = len(cut.synapses) == 1
             cells = [cut.synapses[0].text if one else f"all {len(cut.synapses)}"]
             sign = cut.synapses[0].polarity
             cells.append(("excitatory" if sign > 0 else "inhibitory") if one else "")
-            for since, once in zip(cut.since, cut.once, strict=True):
-                cells += [f"{since:+.4f}", f"{once:+.4f}"]
+            cells += [f"{value:+.4f}" for value in cut.since]
+            cells += [] if several else [f"{cut.once[0]:+.4f}"]
             table.add_row(*cells)
         console.print(table)
     console.print(told.recorded, highlight=False, soft_wrap=True)

@@ -30,6 +30,7 @@ HALF = 500
 # The strongest summands; the rest is one bar.
 PARTS = 12
 UNITS_SHOWN = 24
+_COUNTS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 def around_chart(told: Explanation, column: int) -> Chart:
@@ -37,15 +38,21 @@ def around_chart(told: Explanation, column: int) -> Chart:
     activity, now, output = told.activity, told.moment.seconds, told.policy.spec.outputs[column]
     seconds = activity.seconds - now
     near = (seconds >= -4.0) & (seconds <= 2.0)
+    # No line bridges a gap, after which the state was fresh.
+    cuts = np.flatnonzero(activity.fresh[near])
+    times = np.insert(seconds[near], cuts, np.nan)
     figure = canvas(WIDTH, 190)
     axes = figure.add_axes((0.075, 0.22, 0.91, 0.74))
     axes.axhline(0, color=MUTED, linewidth=0.8)
     legend = [("var(--asked)", f"{_name(output)} asked")]
-    shown, label = activity.commands[near, column], activity.labels[near, column]
+    shown, label = (
+        np.insert(values[near, column].astype(float), cuts, np.nan)
+        for values in (activity.commands, activity.labels)
+    )
     if np.isfinite(label).any():
-        axes.plot(seconds[near], label, color=TARGET, linewidth=3)
+        axes.plot(times, label, color=TARGET, linewidth=3)
         legend.append(("var(--target)", f"{_name(output)} of the recording"))
-    axes.plot(seconds[near], shown, color=ASKED, linewidth=1.6)
+    axes.plot(times, shown, color=ASKED, linewidth=1.6)
     axes.axvline(0, color=INK, linewidth=1.2)
     if told.earlier is not None:
         axes.axvline(told.earlier.seconds - now, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -58,60 +65,38 @@ def around_chart(told: Explanation, column: int) -> Chart:
     return Chart(f"{_name(output).capitalize()} around it", svg, note, tuple(legend))
 
 
-def without_chart(told: Explanation, column: int) -> Chart | None:
+def without_chart(told: Explanation) -> Chart | None:
     """What the command would have been without each of the synapses that mattered most."""
     if not told.cuts:
         return None
-    output = told.policy.spec.outputs[column]
-    command = float(told.moment.decision.command[column])
-    label = float(told.label[column])
+    outputs = told.policy.spec.outputs
     row, top, foot = 34, 30, 44
     height = top + row * len(told.cuts) + foot
     figure = canvas(WIDTH, height)
-    axes = figure.add_axes((0.2, foot / height, 0.66, 1 - (top + foot) / height))
-    rows = np.arange(len(told.cuts))
-    since = np.array([each.since[column] for each in told.cuts])
-    once = np.array([each.once[column] for each in told.cuts])
-    values = np.concatenate((since, once, [command, 0.0]))
-    values = np.append(values, label) if np.isfinite(label) else values
-    axes.set_xlim(*limits(values, 0.05 * output.high, 0.06))
-    axes.axvline(0, color=RULE, linewidth=0.8)
-    axes.axvline(command, color=INK, linewidth=2)
-    if np.isfinite(label):
-        axes.axvline(label, color=TARGET, linewidth=3, zorder=0.5)
-    axes.hlines(rows, command, since, color=RULE, linewidth=5)
-    colors = [
-        INK if len(each.synapses) > 1 else POSITIVE if each.synapses[0].polarity > 0 else NEGATIVE
-        for each in told.cuts
-    ]
-    axes.scatter(once, rows, 46, facecolors="none", edgecolors=colors, linewidths=1.6, zorder=3)
-    axes.scatter(since, rows, 90, color=colors, linewidths=0, zorder=4)
-    names = [
-        f"{place}   {each.synapses[0].text.replace(' to ', ' → ')}"
-        if len(each.synapses) == 1
-        else f"all {len(each.synapses)}"
-        for place, each in enumerate(told.cuts, 1)
-    ]
-    axes.set_yticks(rows, names, fontsize=12)
-    axes.set_ylim(len(rows) - 0.45, -0.55)
-    dress(axes, f"{_name(output)} without it {_unit(output)}", grid="x")
-    axes.tick_params(axis="y", labelcolor=INK)
-    for place, value in enumerate(since):
-        axes.text(
-            1.02, place, number(value, output), color=INK, fontsize=12, va="center",
-            transform=axes.get_yaxis_transform(),
-        )  # fmt: skip
+    # Room for the values behind a single panel; several are too narrow for them.
+    right, gap = (0.86, 0.0) if len(outputs) == 1 else (0.985, 0.02)
+    wide = (right - 0.2 + gap) / len(outputs)
+    for column in range(len(outputs)):
+        box = (0.2 + column * wide, foot / height, wide - gap, 1 - (top + foot) / height)
+        _without(figure.add_axes(box), told, column, first=column == 0)
     note = (
         f"Filled: cut from {told.since_s:.1f} s before on, the state carried on without it. "
-        "Hollow: cut for this one frame. Written: the filled one."
+        "Hollow: cut for this one frame."
     )
-    legend = [("var(--ink)", f"asked, {number(command, output)}")]
-    if np.isfinite(label):
-        legend.append(("var(--target)", f"of the recording, {number(label, output)}"))
+    asked = "asked"
+    if len(outputs) == 1:
+        note += " Written: the filled one."
+        asked += f", {number(float(told.moment.decision.command[0]), outputs[0])}"
+    legend = [("var(--ink)", asked)]
+    if np.isfinite(told.label).any():
+        told_label = "of the recording"
+        if len(outputs) == 1:
+            told_label += f", {number(float(told.label[0]), outputs[0])}"
+        legend.append(("var(--target)", told_label))
     legend += [(POSITIVE, "excitatory"), (NEGATIVE, "inhibitory")]
-    svg = to_svg(figure, f"without{column}", "The command without synapses")
-    title = "The five synapses that mattered most"
-    return Chart(title, svg, note, tuple(legend))
+    svg = to_svg(figure, "without", "The command without synapses")
+    title = f"The {_COUNTS.get(len(told.cuts) - 1, '')} synapses that mattered most"
+    return Chart(" ".join(title.split()), svg, note, tuple(legend))
 
 
 def built_chart(told: Explanation, column: int) -> Chart | None:
@@ -202,6 +187,46 @@ def number(value: float, output: Output) -> str:
         return "–"
     digits = 4 if output.high < 0.5 else 2
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _without(axes: Axes, told: Explanation, column: int, first: bool) -> None:
+    """One output without each of the synapses."""
+    output = told.policy.spec.outputs[column]
+    command, label = float(told.moment.decision.command[column]), float(told.label[column])
+    rows = np.arange(len(told.cuts))
+    since = np.array([each.since[column] for each in told.cuts])
+    once = np.array([each.once[column] for each in told.cuts])
+    values = np.concatenate((since, once, [command, label]))
+    axes.set_xlim(*limits(values, 0.05 * output.high, 0.06))
+    axes.axvline(0, color=RULE, linewidth=0.8)
+    axes.axvline(command, color=INK, linewidth=2)
+    if np.isfinite(label):
+        axes.axvline(label, color=TARGET, linewidth=3, zorder=0.5)
+    axes.hlines(rows, command, since, color=RULE, linewidth=5)
+    colors = [
+        INK if len(each.synapses) > 1 else POSITIVE if each.synapses[0].polarity > 0 else NEGATIVE
+        for each in told.cuts
+    ]
+    axes.scatter(once, rows, 46, facecolors="none", edgecolors=colors, linewidths=1.6, zorder=3)
+    axes.scatter(since, rows, 90, color=colors, linewidths=0, zorder=4)
+    dress(axes, f"{_name(output)} without it {_unit(output)}", grid="x")
+    names = [
+        f"{place} · {each.synapses[0].text.replace(' to ', ' → ')}"
+        if len(each.synapses) == 1
+        else f"all {len(each.synapses)}"
+        for place, each in enumerate(told.cuts, 1)
+    ]
+    axes.set_yticks(rows, names if first else [""] * len(rows), fontsize=12)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.tick_params(axis="y", labelcolor=INK)
+    if len(told.policy.spec) > 1:
+        axes.locator_params(axis="x", nbins=4)
+        return
+    for place, value in enumerate(since):
+        axes.text(
+            1.02, place, number(value, output), color=INK, fontsize=12, va="center",
+            transform=axes.get_yaxis_transform(),
+        )  # fmt: skip
 
 
 def _states(axes: Axes, told: Explanation, rows: np.ndarray, names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 
 import cv2
@@ -61,11 +62,17 @@ def sentence(told: Explanation, name: str) -> str:
         text += f", the recording has {_amount(label, output)}"
     text += "."
     if told.cuts:
-        first = told.cuts[0]
-        text += (
-            f" Without the synapse {first.synapses[0].text} it would have been "
-            f"{_amount(float(first.since[column]), output)}."
-        )
+        # Of several outputs the one that the first synapse changes most.
+        first, spec = told.cuts[0], told.policy.spec
+        asked = told.moment.decision.command
+        other = int(np.argmax(np.abs(first.since - asked) / (spec.high - spec.low)))
+        without = _amount(float(first.since[other]), spec.outputs[other])
+        what, instead = "it", ""
+        if other != column:
+            what = _name(spec.outputs[other])
+            instead = f" instead of {_amount(float(asked[other]), spec.outputs[other])}"
+        text += f" Without the synapse {first.synapses[0].text} {what} would have been {without}"
+        text += f"{instead}."
     return text
 
 
@@ -87,13 +94,13 @@ def render(told: Explanation, name: str, written: str) -> str:
         cards(_cards(told)),
         _seen(told),
         chart(around_chart(told, column)),
-        chart(without_chart(told, column)),
+        chart(without_chart(told)),
         _wiring(told),
         grid(_built(told, column), chart(state_chart(told))),
     ]
-    for other in range(len(told.policy.spec)):
-        if other != column:
-            parts.append(chart(without_chart(told, other)))
+    others = [other for other in range(len(told.policy.spec)) if other != column]
+    if others:
+        parts.append(grid(*(_built(told, other) for other in others)))
     parts += [_changes(told), _missing(told), facts("The decision", _facts(told, name))]
     return document(f"{title}, {name}", parts, written)
 
@@ -116,8 +123,11 @@ def _cards(told: Explanation) -> list[Card]:
             found.append(Card("of the recording", value, unit, told.activity.label_topic))
         if told.earlier is not None:
             change = float(command[column] - told.earlier.decision.command[column])
-            back = told.moment.seconds - told.earlier.seconds
-            found.append(Card("change", number(change, output), unit, f"in the last {back:.2f} s"))
+            back = f"in the last {told.moment.seconds - told.earlier.seconds:.2f} s"
+            if len(command) == 1:
+                found.append(Card("change", number(change, output), unit, back))
+            else:
+                found[-1] = replace(found[-1], note=f"{number(change, output)} {back}")
     word = {True: "equal", False: "differs", None: "none"}[told.agrees]
     note = {
         True: "made again from the record",
