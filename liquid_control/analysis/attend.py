@@ -273,7 +273,7 @@ def _logged(seconds: float, seen: Seen, names: Sequence[str]) -> tuple:
 def _say(results: dict, folder: Path) -> None:
     console = Console()
     if "measures" in results:
-        header, rows = table(results["measures"])
+        header, *rows = table(results["measures"])
         shown = Table(*header)
         for row in rows:
             shown.add_row(*row)

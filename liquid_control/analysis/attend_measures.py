@@ -103,49 +103,45 @@ class Measures:
         }
 
 
-COLUMNS = {
-    **{f"SSIM, noise {variance}": f"ssim_{variance}" for variance in VARIANCES},
+ROWS = {
+    **{f"SSIM, noise of variance {variance}": f"ssim_{variance}" for variance in VARIANCES},
     "SSIM, weights shuffled": "ssim_shuffled",
     "attention on road": "attention_on_road",
     "pixels on road": "pixels_on_road",
 }
 
 
-def table(summaries: list[dict]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: a model and method a row, mean and interval in a cell.
+def table(summaries: list[dict]) -> list[list[str]]:
+    """Rows of text, the first one the header: a figure a row, a model and method a column.
 
     Areas are shown as multiples of the random order's, so that models with stronger and weaker
-    commands can be compared; "by chance" is the interval of the difference, in which 0 must not
-    lie.
+    commands can be compared. Whether the difference to it is beyond chance says the interval of
+    that difference, in which 0 must not lie.
     """
-    columns = {
-        title: name
-        for title, name in COLUMNS.items()
-        if any(name in each["figures"] for each in summaries)
-    }
-    header = ["model", "method", *columns]
-    for name in ("deletion", "insertion"):
-        header += [f"{name} / random", f"{name}, inverse / random", f"{name}, beyond chance"]
-    rows = []
-    for each in summaries:
-        figures = each["figures"]
-        method = each["method"]
-        if each["weighted_by_target"]:
-            method += f" of {each['target']}"
-        row = [each["model"], method, *(_cell(figures.get(name)) for name in columns.values())]
-        for name in ("deletion", "insertion"):
-            area = {order: figures[f"{name}_{order}"]["mean"] for order in ORDERS}
-            chance = area["random"] or np.nan
-            low, high = figures[f"{name}_gain"]["interval"]
-            better = low > 0 if name == "deletion" else high < 0
-            worse = high < 0 if name == "deletion" else low > 0
-            row += [
-                f"{area['attention'] / chance:.2f}",
-                f"{area['inverse'] / chance:.2f}",
-                "better" if better else ("worse" if worse else "not shown"),
-            ]
-        rows.append(row)
-    return header, rows
+    rows = [["", *(_title(each) for each in summaries)]]
+    rows.append(["frames", *(str(each["frames"]) for each in summaries)])
+    for title, name in ROWS.items():
+        cells = [_cell(each["figures"].get(name)) for each in summaries]
+        if any(cells):
+            rows.append([title, *cells])
+    for name, sign in (("deletion", 1), ("insertion", -1)):
+        cells = [_areas(each["figures"], name, sign) for each in summaries]
+        for place, title in enumerate(("map / random", "inverse / random", "against random")):
+            rows.append([f"{name}, {title}", *(cell[place] for cell in cells)])
+    return rows
+
+
+def _title(summary: dict) -> str:
+    explained = f" of {summary['target']}" if summary["weighted_by_target"] else ""
+    return f"{summary['model']}, {summary['method']}{explained}"
+
+
+def _areas(figures: dict, name: str, sign: int) -> tuple[str, str, str]:
+    area = {order: figures[f"{name}_{order}"]["mean"] for order in ORDERS}
+    chance = area["random"] or np.nan
+    low, high = sorted(sign * end for end in figures[f"{name}_gain"]["interval"])
+    verdict = "better" if low > 0 else ("worse" if high < 0 else "no difference shown")
+    return f"{area['attention'] / chance:.2f}", f"{area['inverse'] / chance:.2f}", verdict
 
 
 def _cell(figure: dict | None) -> str:

@@ -83,9 +83,11 @@ class Stills:
     @property
     def chosen(self) -> list[tuple[float, list[Seen], list[list[Seen]]]]:
         """At most `count` of them: time [s], what was seen, and what came before."""
-        wanted = min(self._count, len(self._kept))
-        places = np.linspace(0, len(self._kept) - 1, wanted + 2)[1:-1] if wanted > 2 else range(9)
-        return [self._kept[int(place)] for place in places if place < len(self._kept)]
+        count = len(self._kept)
+        if count <= self._count:
+            return self._kept
+        places = np.linspace(0, count - 1, self._count + 2)[1:-1].round().astype(int)
+        return [self._kept[place] for place in places]
 
 
 def sheet(explainers: Sequence[Explainer], stills: Stills, where: str) -> bytes:
@@ -143,8 +145,8 @@ def past_figure(found: list[tuple[str, list[Past]]], frames: list[Seen]) -> byte
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained", dpi=130)
-    top, strip = figure.subfigures(2, 1, height_ratios=(2.1, 1.0))
+    figure = Figure(figsize=(9.6, 4.1), layout="constrained", dpi=130)
+    top, strip = figure.subfigures(2, 1, height_ratios=(3.2, 1.0))
     axes = top.subplots()
     for index, (name, moments) in enumerate(found):
         reach = min(len(each.lags) for each in moments)
