@@ -71,7 +71,7 @@ def sentence(told: Explanation, name: str) -> str:
         if other != column:
             what = _name(spec.outputs[other])
             instead = f" instead of {_amount(float(asked[other]), spec.outputs[other])}"
-        text += f" Without the synapse {first.synapses[0].text} {what} would have been {without}"
+        text += f" Without the synapse {first.synapses[0].text}, {what} would have been {without}"
         text += f"{instead}."
     return text
 
@@ -99,9 +99,9 @@ def render(told: Explanation, name: str, written: str) -> str:
         grid(_built(told, column), chart(state_chart(told))),
     ]
     others = [other for other in range(len(told.policy.spec)) if other != column]
-    if others:
-        parts.append(grid(*(_built(told, other) for other in others)))
-    parts += [_changes(told), _missing(told), facts("The decision", _facts(told, name))]
+    # Tables last: the last of an odd number is as wide as the page.
+    parts.append(grid(*(_built(told, other) for other in others), *_changes(told)))
+    parts += [_missing(told), facts("The decision", _facts(told, name))]
     return document(f"{title}, {name}", parts, written)
 
 
@@ -224,13 +224,11 @@ def _built(told: Explanation, column: int) -> str:
     return built.removesuffix("</section>") + table + "</section>"
 
 
-def _changes(told: Explanation) -> str:
+def _changes(told: Explanation) -> list[str]:
     """What changed most since the moment before."""
     if told.earlier is None:
-        return section(
-            "What changed before it",
-            '<p class="note">The state was fresh: nothing came before this frame.</p>',
-        )
+        note = "The state was fresh: nothing came before this frame."
+        return [section("What changed before it", "", note)]
     moment, earlier, policy = told.moment, told.earlier, told.policy
     back = f"{moment.seconds - earlier.seconds:.2f} s"
     names = policy.state_names if policy.circuit.state_sizes else []
@@ -249,7 +247,7 @@ def _changes(told: Explanation) -> str:
         tables.append(
             _table("current", texts, flow[earlier.row], flow[moment.row], back, "{:+.3f}")
         )
-    return grid(*(section(f"Changed most: {head}", body) for head, body in tables))
+    return [section(f"Changed most: {head}", body) for head, body in tables]
 
 
 def _table(
