@@ -278,7 +278,7 @@ def test_without_its_head_a_command_says_so_and_keeps_what_is_done(cluster, tmp_
         text=True,
     ) as recorder:
         wait_for(lambda: list(bags.glob("0*")) or recorder.poll() is not None)
-        cluster.head_node.kill_gcs_server(allow_graceful=False)
+        cluster.head_node.kill_gcs_server()
         errors = recorder.stderr.read()
     assert recorder.returncode == 2, errors
     assert "Traceback" not in errors
