@@ -12,7 +12,7 @@ ifdef ROS_DISTRO
 unexport ROS_DISTRO PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 endif
 
-.PHONY: help setup drive test test-all lint doctor clean
+.PHONY: help setup drive test test-all docs lint doctor clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -33,6 +33,9 @@ test: $(READY)  ## the quick tests: all but those marked slow
 
 test-all: $(READY)  ## every test
 	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+
+docs: $(READY)  ## build the documentation site into build/site; a warning is an error
+	$(VENV)/bin/python tools/site/build.py
 
 lint: $(READY)  ## check style and formatting
 	$(VENV)/bin/ruff check .

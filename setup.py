@@ -64,6 +64,14 @@ EXTRAS = {
         "gymnasium>=1.0,<2",
         "imageio>=2.30",
     ],
+    # `make docs`. latex2mathml: equations without a script from elsewhere.
+    "docs": [
+        "sphinx>=8.2",
+        "furo>=2025.7",
+        "myst-parser>=4",
+        "sphinx-copybutton>=0.5.2",
+        "latex2mathml>=3.77",
+    ],
     # launch_testing of ROS 2 fails on every run of pytest 9.
     "test": [
         "pytest>=8,<9",
