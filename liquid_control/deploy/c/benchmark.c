@@ -32,6 +32,23 @@ static void report(const char *name, double *blocks, const char *end)
            blocks[BLOCKS / 2], end);
 }
 
+/* The largest resident set so far [KiB], where the system is Linux. */
+static void report_memory(void)
+{
+    char line[256];
+    long kib;
+    FILE *status = fopen("/proc/self/status", "r");
+
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "VmHWM: %ld", &kib) == 1) {
+            printf(", \"memory_kib\": %ld", kib);
+        }
+    }
+    if (status != NULL) {
+        fclose(status);
+    }
+}
+
 static float sink;
 
 int main(void)
@@ -91,10 +108,12 @@ int main(void)
             blocks[block] = (now_ns() - start) / FRAMES;
         }
         report("head", heads, ", ");
-        report("frame", blocks, "}\n");
+        report("frame", blocks, "");
     }
 #else
-    report("step", blocks, "}\n");
+    report("step", blocks, "");
 #endif
+    report_memory();
+    printf("}\n");
     return 0;
 }
