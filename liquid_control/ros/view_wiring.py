@@ -9,6 +9,7 @@ a policy that drives.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,8 @@ def _draw(folder: Path) -> dict[str, Any]:
 def main(folder: str) -> int:
     from liquid_control.errors import InputError
 
+    # Whoever drives goes first.
+    os.nice(5)
     path = Path(folder)
     if not path.is_dir():
         found = {"trouble": f"The model's folder {folder} is not on this machine."}

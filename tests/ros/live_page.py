@@ -19,7 +19,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-PATIENCE = 30.0
+# A model is loaded meanwhile, at a low priority.
+PATIENCE = 60.0
 
 
 class Viewer:

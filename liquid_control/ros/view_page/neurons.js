@@ -43,7 +43,9 @@ export class Wiring {
       const members = layout.neurons.filter((neuron) => neuron.layer === layer);
       const middle = members.reduce((sum, neuron) => sum + neuron.x, 0) / members.length;
       const x = Math.min(Math.max(middle, 52), width - 44);
-      make("text", { class: "layer", x, y: 26 }, svg, `${count} ${layer}`);
+      // Above its column; above its row where the wiring is not known.
+      const y = layout.synapses.length ? 26 : Math.min(...members.map((neuron) => neuron.y)) - 22;
+      make("text", { class: "layer", x, y }, svg, `${count} ${layer}`);
     }
     const lines = make("g", {}, svg);
     this.paths = layout.synapses.map((synapse) => {

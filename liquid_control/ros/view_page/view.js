@@ -213,7 +213,8 @@ function layNeurons() {
     }));
   }
   const synapses = layout?.synapses.length;
-  $("circuit").textContent = now.wiring?.trouble ?? (layout ? `${names.length} neurons${synapses ? `, ${synapses} synapses` : ""}` : "");
+  $("circuit").textContent = now.wiring?.trouble
+    ?? (layout ? `${names.length} neurons${synapses ? `, ${synapses} synapses` : now.wiring ? "" : ", wiring on its way"}` : "");
 }
 
 let numbersAt = 0;
