@@ -220,12 +220,10 @@ def _names(policies: list[tuple[Policy, Path]]) -> list[str]:
 def _missing(policy: Policy) -> list[str]:
     """What a reader may look for in vain."""
     circuit, found = policy.circuit, []
-    if not circuit.state_sizes:
-        found.append(
-            "A feed-forward network has no state: its last hidden layer stands in its place."
-        )
     if sentence := why_no_time_constants(policy):
         found.append(sentence)
+    if not circuit.state_sizes:
+        found.append("Its last hidden layer stands in the place of a hidden state.")
     if not synapses_of(circuit):
         found.append(
             f"{type(circuit).__name__} has no wiring: its weight matrices are dense, and no single "

@@ -41,23 +41,31 @@ __all__ = ["activity_chart", "command_chart", "component_chart", "coupling_chart
 
 SHOWN = 20
 CURVE = 12
+# More rows than these are no picture any more.
+ROWS = 32
 
 
 def activity_chart(activity: Activity, policy: Policy, key: str) -> Chart | None:
     """The hidden state over one drive, as in the report of a run; `key` sets its ids apart."""
     states = hidden(activity, policy)
     sizes = policy.circuit.state_sizes
-    units = states.shape[1]
-    names = tuple(policy.state_names[:units] if sizes else (f"unit_{u}" for u in range(units)))
+    units, chosen = states.shape[1], np.arange(states.shape[1])
+    names = policy.state_names[:units] if sizes else [f"unit_{unit}" for unit in range(units)]
+    if units > ROWS:
+        chosen = np.sort(np.argsort(-states.std(0), kind="stable")[:ROWS])
+    names = tuple(names[unit] for unit in chosen)
     times = activity.constants
     run = RunData(
         bag=Path(activity.bag),
         camera="",
         frames=activity.stamps,
-        neurons=Series(activity.stamps, names, states.astype(float)),
-        time_constants=None if times is None else Series(activity.stamps, names, times),
+        neurons=Series(activity.stamps, names, states[:, chosen].astype(float)),
+        time_constants=None if times is None else Series(activity.stamps, names, times[:, chosen]),
     )
     chart = neuron_activity(run)
+    if units > ROWS:
+        note = f"The {ROWS} of {units} units that vary most. {chart.note}"
+        chart = replace(chart, note=note)
     what = "Neurons" if policy.wiring is not None else "Hidden units"
     return _apart(replace(chart, title=f"{what} over {activity.name}"), key)
 
@@ -94,7 +102,7 @@ def component_chart(found: Mapping[str, Components]) -> Chart:
             fontsize=12, fontweight="bold", va="top",
         )  # fmt: skip
     lowest = min(100 * each.shares[0] for each in found.values())
-    axes.set_ylim(min(40.0, 10 * (lowest // 10)), 102)
+    axes.set_ylim(min(40.0, 10 * (lowest // 10 - 1)), 102)
     axes.set_xlim(0.7, most + 0.4)
     axes.set_xticks(range(1, most + 1))
     dress(axes, "principal components", "share of variance [%]")

@@ -25,6 +25,8 @@ __all__ = ["neuron_activity"]
 COLUMNS = 760
 ROW, GAP, TOP, FOOT = 17, 7, 20, 44
 LEFT, RIGHT = 0.105, 0.735
+# Where no time constants stand beside it.
+ALONE = 0.985
 
 
 def neuron_activity(run: RunData) -> Chart | None:
@@ -42,13 +44,14 @@ def neuron_activity(run: RunData) -> Chart | None:
     image = _tinted(_binned(run, begin, end)[rows] / bound)
     constants = _spread(run.time_constants, [names[row] for row in rows])
 
+    right = ALONE if constants is None else RIGHT
     down, used = float(TOP), 0
     for group in groups:
         members = [row for row in rows if layer(names[row]) == group]
         tall = ROW * len(members)
         bottom = 1 - (down + tall) / height
         color = LAYER_COLORS.get(group, MUTED)
-        axes = figure.add_axes((LEFT, bottom, RIGHT - LEFT, tall / height))
+        axes = figure.add_axes((LEFT, bottom, right - LEFT, tall / height))
         part = image[used : used + len(members)]
         box = (begin, end, len(members) - 0.5, -0.5)
         axes.imshow(part, aspect="auto", interpolation="nearest", extent=box)
@@ -69,7 +72,7 @@ def neuron_activity(run: RunData) -> Chart | None:
         note += " Dots are medians over the run, bars reach from the 5th to the 95th percentile."
     legend = ((POSITIVE, "positive state"), (NEGATIVE, "negative state"))
     svg = to_svg(figure, "neurons", f"Heat map of {len(names)} neurons over time")
-    return Chart("Neurons", svg, note, legend, (LEFT, RIGHT), (begin, end))
+    return Chart("Neurons", svg, note, legend, (LEFT, right), (begin, end))
 
 
 def _binned(run: RunData, begin: float, end: float) -> np.ndarray:
