@@ -195,19 +195,23 @@ class _Spreading:
         return self._contents[bundle.sha256]
 
     def _ready(self) -> list:
+        refs = list(self._pending)
         while True:
-            refs = list(self._pending)
+            self._check_head()
             ready, _ = self._ray.wait(refs, timeout=_ASK_S)
             if ready:
                 # All that came meanwhile, too: asking for one among a thousand takes as long.
                 return self._ray.wait(refs, num_returns=len(refs), timeout=0)[0]
-            self._check_head()
 
     def _check_head(self) -> None:
+        """Ray itself would end this process, without a word, a minute after its head has gone."""
+        if time.monotonic() - self._asked < _ASK_S:
+            return
         if _answers(self._head):
             self._heard = time.monotonic()
         elif time.monotonic() - self._heard > _SILENCE_S:
             raise _HeadGone
+        self._asked = time.monotonic()
 
     def _result(self, job: Job, ref: Any) -> Any:
         exceptions = self._ray.exceptions

@@ -267,11 +267,11 @@ def test_bags_recorded_on_other_machines_are_those_recorded_here(cluster, tmp_pa
 @pytest.mark.timeout(900)
 def test_without_its_head_a_command_says_so_and_keeps_what_is_done(cluster, tmp_path):
     """The last test of this cluster: it has no head afterwards."""
-    bags = tmp_path / "bags"
+    bags, address = tmp_path / "bags", cluster.address
     command = [sys.executable, "-m", "liquid_control", "record", WORLD, str(bags)]
     options = ["--episodes", "1000", "--seconds", "20", "--option", "goal=1e9", "--workers", "2"]
     with subprocess.Popen(
-        [*command, *options, "--engine", "ray", "--address", cluster.address],
+        [*command, *options, "--engine", "ray", "--address", address],
         env=os.environ | {"PYTHONPATH": str(HERE)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -283,7 +283,7 @@ def test_without_its_head_a_command_says_so_and_keeps_what_is_done(cluster, tmp_
     assert recorder.returncode == 2, errors
     assert "Traceback" not in errors
     said = errors.splitlines()[-1]
-    assert said.startswith(f"liquid-control: The head of the Ray cluster at {cluster.address} is ")
+    assert said.startswith(f"liquid-control: The head of the Ray cluster at {address} is ")
     for bag in bags.glob("0*"):
         with BagReader(bag) as reader:
             assert reader.topics["/camera/image_raw/compressed"][1] == 200
