@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,8 +64,8 @@ class Viewer:
         query = urllib.parse.urlencode({"url": self.stream})
         self.address = f"http://{HOST}:{web}/?{query}" if page else ""
         self._process = subprocess.Popen(
-            # Under CI its analytics are off.
-            *(command,),
+            command,
+            # Under CI its statistics are off.
             env={**os.environ, "CI": "1"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -90,7 +91,8 @@ class Viewer:
     def close(self) -> None:
         """End the viewer."""
         if self._process.poll() is None:
-            self._process.terminate()
+            # `python -m rerun` starts the program in a process of its own.
+            os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(PATIENCE_S)
 
 
