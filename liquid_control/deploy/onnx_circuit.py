@@ -173,6 +173,9 @@ class _Sample(nn.Module):
 
 def _add_traced(graph: Graph, policy: Policy, features: str) -> Names:
     """Any circuit, by `torch.onnx.export`."""
+    flow = getattr(policy.circuit, "flow", None)
+    if flow is not None and flow._step is None:
+        raise InputError(f"This circuit cannot become ONNX. {UNTRACEABLE}")
     sample = _Sample(policy).eval()
     inputs = (torch.rand(2, policy.circuit.inputs),)
     if sample.sizes:
@@ -185,7 +188,9 @@ def _add_traced(graph: Graph, policy: Policy, features: str) -> Names:
     return Names(*outputs)
 
 
-def _traced(sample: _Sample, inputs: dict[str, Tensor], outputs: tuple[str, ...]):
+def _traced(
+    sample: _Sample, inputs: dict[str, Tensor], outputs: tuple[str, ...]
+) -> onnx.ModelProto:
     batch = torch.export.Dim("batch")
     # What the exporter says on the way is for its developers: it prints, warns and logs.
     logger = logging.getLogger("torch.onnx")
@@ -204,9 +209,5 @@ def _traced(sample: _Sample, inputs: dict[str, Tensor], outputs: tuple[str, ...]
                 opset_version=OPSET,
                 verbose=False,
             ).model_proto
-    except torch.onnx.errors.OnnxExporterError as error:
-        if isinstance(error.__cause__, NotImplementedError) or UNTRACEABLE in str(error):
-            raise InputError(f"This circuit cannot become ONNX: {UNTRACEABLE}") from error
-        raise
     finally:
         logger.setLevel(level)

@@ -57,7 +57,7 @@ def export_onnx(
     Raises:
         InputError: no policy, or a calibration that does not fit.
     """
-    policy = Policy.load(folder)
+    policy, runtime = Policy.load(folder), check_runtime(runtime)
     if (calibrate is None) == (precision == "int8"):
         raise InputError(
             "The head becomes int8 by ranges that come from recorded frames: give --calibrate BAG "
@@ -86,7 +86,7 @@ def export_onnx(
             replace_file(output / name, (folder / name).read_bytes())
     for name, content in graphs.items():
         replace_file(output / name, content)
-    replace_file(output / MANIFEST, manifest(precision, check_runtime(runtime), graphs))
+    replace_file(output / MANIFEST, manifest(precision, runtime, graphs))
     return metadata
 
 
