@@ -151,7 +151,8 @@ class _Spreading:
         self._function, self._workers = function, workers
         self._ray = _ray()
         self._head = self._ray.get_runtime_context().gcs_address
-        self._asked = self._heard = time.monotonic()
+        self._asked = time.monotonic()
+        self._silent_since: float | None = None
         # Not all on the first machine until it is full.
         self._task = self._ray.remote(
             num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD"
@@ -207,11 +208,13 @@ class _Spreading:
         """Ray itself would end this process, without a word, a minute after its head has gone."""
         if time.monotonic() - self._asked < _ASK_S:
             return
-        if _answers(self._head):
-            self._heard = time.monotonic()
-        elif time.monotonic() - self._heard > _SILENCE_S:
-            raise _HeadGone
         self._asked = time.monotonic()
+        if _answers(self._head):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = self._asked
+        elif self._asked - self._silent_since > _SILENCE_S:
+            raise _HeadGone
 
     def _result(self, job: Job, ref: Any) -> Any:
         exceptions = self._ray.exceptions
