@@ -150,7 +150,10 @@ def resume(
         replace_file(path, json.dumps(settings, indent=1) + "\n")
         write_rows(output, [])
         return settings, {}
-    before = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); give another --output.") from error
     if changed := _changed(before, settings):
         raise InputError(
             f"{output} holds an evaluation with another {', '.join(changed)}; give another "
@@ -193,7 +196,8 @@ def drive(
     broken = 0
     with (
         (output / TABLE).open("a", newline="", encoding="utf-8") as file,
-        tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode") as bar,
+        # Episodes differ in length, and several processes end together: a long average.
+        tqdm(total=len(jobs), initial=len(jobs) - len(todo), unit="episode", smoothing=0.02) as bar,
     ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         for job, episode in engine.spread(run, todo):

@@ -7,11 +7,13 @@ import pytest
 from small_world import WORLD
 
 from liquid_control import models
+from liquid_control.command import CURVATURE, CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.evaluation.compare import compare, paired_differences, pairs_of
 from liquid_control.evaluation.episodes import Row, read_episodes, read_rows, write_rows
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.statistics import paired_share_interval
+from liquid_control.policy import Policy
 from liquid_control.rollout import Episode
 
 
@@ -71,6 +73,14 @@ def test_a_new_evaluation_is_compared_with_one_of_an_older_version(tmp_path):
     clean = evaluation(tmp_path / "clean", rows, env=WORLD)
     with pytest.raises(InputError, match="another condition"):
         pairs_of(clean, tmp_path / "new")
+
+
+def test_an_evaluation_of_several_models_compares_them_itself(tmp_path):
+    Policy(CommandSpec((CURVATURE,))).save(tmp_path / "steers")
+    options = {"env": WORLD, "episodes": 1, "report": False, "output": tmp_path / "both"}
+    evaluate(("expert", str(tmp_path / "steers")), **options)
+    with pytest.raises(InputError, match="several models, expert, steers"):
+        pairs_of(tmp_path / "both", tmp_path / "both")
 
 
 def test_pairs_see_a_difference_that_is_small_beside_the_spread_of_seeds(tmp_path):
