@@ -116,6 +116,7 @@ span.heat {
 }
 span.heat .range { display: block; color: inherit; opacity: .72; }
 .heat .sortable td { padding-top: 2px; padding-bottom: 2px; border-top: 0; }
+.heat .sortable td:first-child { white-space: normal; }
 h2.world { margin: 40px 0 0; font-size: 22px; }
 details { margin-top: 10px; }
 summary { cursor: pointer; color: var(--muted); font-size: 14px; }
@@ -147,6 +148,8 @@ a { color: inherit; }
   .pair { grid-template-columns: 1fr; }
   .stills { grid-template-columns: 1fr 1fr; }
   .films { grid-template-columns: 1fr; }
+  .heat .sortable th.n, .heat .sortable td.n { padding-left: 4px; padding-right: 0; }
+  span.heat { min-width: 76px; padding: 3px 6px; }
 }
 @media print {
   section, .stills figure { break-inside: avoid; }

@@ -100,9 +100,9 @@ def _curve(
     kind, colors = evaluation.kind(condition), model_colors(evaluation.models)
     names = headlines(evaluation, world)
     figure = canvas(WIDTH, 230)
-    width = 0.93 / len(names)
+    width = 1.0 / len(names)
     for number, name in enumerate(names):
-        axes = figure.add_axes((0.052 + number * (width + 0.006), 0.2, width - 0.058, 0.7))
+        axes = figure.add_axes((0.048 + number * width, 0.2, width - 0.062, 0.7))
         for model, color in colors.items():
             seen = [
                 (level, found)
@@ -116,7 +116,7 @@ def _curve(
             axes.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
             axes.plot(x, middle, "o-", color=color, linewidth=1.8, markersize=4.5, mew=0)
         unit = f" [{kind['unit']}]" if kind["unit"] else ""
-        dress(axes, f"{condition}{unit}", "")
+        dress(axes, f"{condition.replace('_', ' ')}{unit}", "")
         axes.set_title(FIGURES[name].label, color=INK, fontsize=12, loc="left", pad=7)
         if name in (SHARE, "success"):
             axes.set_ylim(-3, 103)
@@ -124,11 +124,11 @@ def _curve(
             axes.set_ylim(bottom=0)
         ticks = sorted({level for level, *_ in points})
         if len(ticks) <= 7:
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
     css = model_css(evaluation.models)
     svg = to_svg(figure, _id("curve", world, condition), f"Figures over {condition}")
     about = kind["about"].rstrip(".")
-    note = f"{about[:1].upper()}{about[1:]}. " if about else ""
+    note = f"{about[:1].upper()}{about[1:]}. " if about and about != condition else ""
     title = condition.replace("_", " ").capitalize()
     legend = tuple((color, model) for model, color in css.items())
     return Chart(title, svg, f"{note}Bands: 95 % intervals.", legend)

@@ -127,15 +127,15 @@ def _headline(evaluation: Evaluation) -> list[Card]:
         if shown is None:
             continue
         name = evaluation.name(*place[1:])
-        note = f"{name}: {interval_text(shown[1:])} %"
+        note = f"crash-free, {name}: {interval_text(shown[1:])} %"
         safe, count = _pooled(evaluation, model, world)
         if len(levels) > 1 and count:
             note += f"; all conditions: {100 * safe / count:.0f} %"
-        found.append(Card(model, number(shown[0]), "% crash-free", note, shown[0] < 50))
+        found.append(Card(model, number(shown[0]), "%", note, shown[0] < 50))
         lateral = value(group, "lateral_error")
         if lateral and len(evaluation.models) <= 2:
-            note = f"{name}: {interval_text(lateral[1:])} m"
-            found.append(Card(model, number(lateral[0]), "m lateral error", note))
+            note = f"lateral error, {name}: {interval_text(lateral[1:])} m"
+            found.append(Card(model, number(lateral[0]), "m", note))
     return found
 
 
@@ -168,8 +168,8 @@ def _overview(evaluation: Evaluation, world: str) -> str:
             ]
             order = len(rows)
             name = Cell(escape(evaluation.name(condition, level)), order)
-            rows.append([name, Cell(str(episodes), episodes), *cells])
-    heads = ["condition", "episodes", *evaluation.models]
+            rows.append([name, *cells, Cell(str(episodes), episodes)])
+    heads = ["condition", *evaluation.models, "episodes"]
     note = (
         "Share of episodes without a crash [%], with 95 % intervals; the best of a row is bold. "
         "A click on a heading sorts."

@@ -181,7 +181,7 @@ def _tile(evaluation: Evaluation, course: Course | None, rows: Sequence[Row], co
     for goal in place(course.goals):
         axes.plot(*goal, "*", color=ASKED, markersize=11, mew=0)
     for row, end in zip(rows, place(ends), strict=True):
-        cross = {"color": colors[row.model], "markersize": 8, "mec": PAPER, "mew": 0.8}
+        cross = {"color": colors[row.model], "markersize": 10, "mec": PAPER, "mew": 0.8}
         axes.plot(*end, "X", alpha=0.85, **cross)
     text = "; ".join(
         f"{model}: "

@@ -36,8 +36,9 @@ __all__ = ["Film", "film"]
 
 CLIP_S, AFTER_S = 20.0, 8.0
 STANDS_S = 1.5  # how long the last picture stays
-QUALITY = 28  # x264's constant rate factor
-BITS = 1_200_000  # per second at most, 3 MB for 20 s: noisy frames would take 40 MB
+QUALITY = 29  # x264's constant rate factor
+# At most so many bits and pictures per second: noise cannot be compressed, and would take 40 MB.
+BITS, PICTURES = 3_000_000, 16
 TRACE = 4000
 
 
@@ -185,16 +186,20 @@ def _write(
     top = board.neurons_top + 6
     road = RoadMap(course, SIDE_WIDTH, HEIGHT - top - 20)
     trace: list[tuple[float, float]] = []
-    writer = Writer(path, QUALITY, BITS)
+    writer, due = Writer(path, QUALITY, BITS), -math.inf
     try:
         for index, shot in enumerate(shots):
             info, last = shot.moment.info, index == len(shots) - 1
             crashed = last and episode.crashed
-            picture = board.draw(
-                shot.moment.frame, shot.attention, _reading(shot, output.name, crashed)
-            )
-            if "x" in info and "yaw" in info:
+            placed = "x" in info and "yaw" in info
+            if placed:
                 trace.append((info["x"], info["y"]))
+            if not last and shot.moment.time < due:
+                continue
+            due = shot.moment.time + 1 / PICTURES
+            reading = _reading(shot, output.name, crashed)
+            picture = board.draw(shot.moment.frame, shot.attention, reading)
+            if placed:
                 seen = road.draw(info["x"], info["y"], info["yaw"], np.array(trace[-TRACE:]))
                 picture[top : top + seen.shape[0], SIDE : SIDE + SIDE_WIDTH] = seen
             writer.add(picture, round(shot.moment.time * 1e9))

@@ -112,7 +112,10 @@ class Writer:
         self.stream.pix_fmt = "yuv420p"
         self.stream.options = {"preset": "veryfast", "crf": str(quality), "threads": "1"}
         if most is not None:
-            self.stream.options |= {"maxrate": str(most), "bufsize": str(2 * most)}
+            # Noise must not take the bits that text and lines beside it need.
+            spread = {"x264-params": "aq-mode=3:aq-strength=3"}
+            limit = {"maxrate": str(most), "bufsize": str(2 * most)}
+            self.stream.options |= limit | spread
         context = self.stream.codec_context
         context.time_base = Fraction(1, CLOCK)
         context.colorspace, context.color_range = Colorspace.ITU601, ColorRange.MPEG
