@@ -128,13 +128,9 @@ def _cards(told: Explanation) -> list[Card]:
                 found.append(Card("change", number(change, output), unit, back))
             else:
                 found[-1] = replace(found[-1], note=f"{number(change, output)} {back}")
-    word = {True: "equal", False: "differs", None: "none"}[told.agrees]
-    note = {
-        True: "made again from the record",
-        False: "see below",
-        None: "to compare with",
-    }[told.agrees]
-    found.append(Card("recorded decision", word, "", note, told.agrees is False))
+    if told.agrees is not None:
+        word, note = ("equal", "made again") if told.agrees else ("differs", "see below")
+        found.append(Card("recorded decision", word, "", note, not told.agrees))
     return found
 
 

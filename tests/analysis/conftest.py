@@ -112,10 +112,10 @@ def training_bag(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def run_bag(tmp_path: Path, save) -> Callable[..., Path]:
-    """run_bag(policy, frames=45, lie=0.0): a run folder as a policy node and its recorder leave it;
+    """run_bag(policy, frames=36, lie=0.0): a run folder as a policy node and its recorder leave it;
     `lie` is added to the command of the last decision but nine."""
 
-    def make(policy: Policy, frames: int = 45, lie: float = 0.0) -> Path:
+    def make(policy: Policy, frames: int = 36, lie: float = 0.0) -> Path:
         folder = save(policy, "driver")
         text = json.dumps(
             {

@@ -44,6 +44,7 @@ def test_a_liquid_circuit_is_shown_with_all_that_it_has(policy, save, training_b
     assert "without the synapse" in said
 
 
+@pytest.mark.slow
 def test_models_are_compared_and_what_they_lack_is_said(save, training_bag, tmp_path):
     names = ("lstm", "cnn", "ncp-cfc-mixed")
     folders = [str(save(make_policy(name, SPEC), name)) for name in names]

@@ -47,7 +47,7 @@ def test_a_cut_equals_a_circuit_that_was_built_without_the_synapse():
     circuit = LTC(whole)
     features, elapsed = sequence(30)
     synapses = synapses_of(circuit)
-    for place in (0, 191, 192, 252):
+    for place in (0, 252):
         lost = synapses[place]
         sensory, adjacency = whole.sensory.copy(), whole.adjacency.copy()
         target = whole.names.index(lost.target)

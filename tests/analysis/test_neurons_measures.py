@@ -174,7 +174,7 @@ def test_a_state_is_fresh_after_a_gap_and_settles_later(policy, training_bag):
 
 def test_a_run_is_seen_as_its_node_saw_it(policy, run_bag):
     made = watch(policy, run_bag(policy) / "bag")
-    assert len(made) == 45
+    assert len(made) == 36
     assert np.isnan(made.labels).all()  # what it said itself is no label
     assert made.fresh.sum() == 1
 
