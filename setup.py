@@ -50,7 +50,9 @@ EXTRAS = {
     "data": ["minari>=0.5", "h5py>=3.8", "pillow>=10"],
     # Compiles circuits at run time by the LLVM that it carries: no compiler is needed.
     "fast": ["numba>=0.65"],
-    "export": ["onnx>=1.18", "onnxruntime>=1.22"],
+    # onnxscript traces all circuits but the liquid ones, which are written node by node.
+    "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
+    "openvino": ["openvino>=2025.0"],
     "scale": ["ray>=2.50"],
     # benchmarks/; gymnasium's own MuJoCo worlds do not load without imageio.
     "bench": [

@@ -52,7 +52,7 @@ fi
 echo "Installing into $venv; the first time this downloads PyTorch, MuJoCo and ROS 2 (minutes)"
 # Editable: `make drive` runs the checkout as it is now, with its own models, launch and config.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --use-pep517 -c constraints.txt \
-    -e '.[sim,carracing,train,ros,view,viz,attend,data,fast,scale,bench,docs,dev]' || fail "pip could not install the packages; see its message above."
+    -e '.[sim,carracing,train,ros,view,viz,attend,data,fast,export,scale,bench,docs,dev]' || fail "pip could not install the packages; see its message above."
 
 if ! "$venv/bin/liquid-control" doctor --only opengl >/dev/null; then
     apt_install "OpenGL off screen (EGL)" libegl1 libgl1 libgl1-mesa-dri

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from liquid_control import models
-from liquid_control.deploy.onnx_export import PRECISIONS
+from liquid_control.deploy.export_files import PRECISIONS
 from liquid_control.errors import InputError
 
 __all__ = ["export"]

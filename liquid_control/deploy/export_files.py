@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from liquid_control.errors import InputError
 
@@ -14,6 +14,8 @@ __all__ = [
     "FILES",
     "GRAPH",
     "METADATA",
+    "PRECISIONS",
+    "Precision",
     "export_facts",
     "is_export",
     "manifest",
@@ -24,6 +26,8 @@ __all__ = [
 
 FORMAT, VERSION = "liquid_control export", 1
 GRAPH, CIRCUIT, MANIFEST = "policy.onnx", "circuit.onnx", "export.json"
+Precision = Literal["float32", "float16", "int8"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 # What driving from a folder takes beside the policy's own files.
 FILES = (GRAPH, MANIFEST)
 # Key of the metadata that a graph carries.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +12,14 @@ import torch
 
 from liquid_control import __version__
 from liquid_control.deploy.calibration import calibration_frames
-from liquid_control.deploy.export_files import CIRCUIT, GRAPH, MANIFEST, METADATA, manifest
+from liquid_control.deploy.export_files import (
+    CIRCUIT,
+    GRAPH,
+    MANIFEST,
+    METADATA,
+    Precision,
+    manifest,
+)
 from liquid_control.deploy.onnx_circuit import add_circuit, circuit_model
 from liquid_control.deploy.onnx_graph import OPSET, Graph
 from liquid_control.deploy.onnx_head import add_head
@@ -23,10 +30,8 @@ from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import configuration_hash, weights_hash
 
-__all__ = ["PRECISIONS", "Precision", "export_onnx", "policy_model"]
+__all__ = ["export_onnx", "policy_model"]
 
-Precision = Literal["float32", "float16", "int8"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
 # Beside weights and configuration: the node's attention monitor is calibrated with the model.
 COPIED = ("config.json", "model.safetensors", "attention_monitor.json")
 NORMALISATION = (
