@@ -50,7 +50,8 @@ def frames(topic: str, patience: float = PATIENCE_S) -> Iterator[tuple[int, np.n
     newest: deque = deque(maxlen=1)
     try:
         kind = _kind(node, executor, topic, patience)
-        node.create_subscription(kind, topic, newest.append, NEWEST)
+        # Not `newest.append` itself: rclpy looks at the signature of a callback.
+        node.create_subscription(kind, topic, lambda message: newest.append(message), NEWEST)
         heard = time.monotonic()
         while newest or time.monotonic() - heard < patience:
             executor.spin_once(timeout_sec=_LOOK_S)
