@@ -9,6 +9,8 @@ that know nothing of one another, each with half of the episodes; `--workers 2`;
 counts from the end of its first episode to the end of its last one, with everything in between;
 start-up is told apart, from the call to the first result. What must be at least 0.9 is the engines'
 rate as a share of the independent processes' in the same turn, of which the median is printed.
+Where something else uses the cores, look at the processor time of an episode (with all that the
+worker does between episodes): the independent processes' as a share of the engines'.
 
 Driver: how many results a second one command takes in, with jobs that do nothing and as many in
 flight as on a large cluster; and how fast it takes in bags, with jobs that return some megabytes.
@@ -62,17 +64,18 @@ class Drive:
 
 @dataclass(frozen=True)
 class Ended:
-    """Which process ended an episode, when [s], and what came of it."""
+    """Which process ended an episode, when [s], and after what processor time of its own [s]."""
 
     process: int
     at: float
+    spent: float
     episode: object
 
 
 def drive(job: Drive) -> Ended:
     env, pilot = load_world(WORLD, MADE), PolicyPilot(load_policy(job.model.folder))
     episode = run_episode(env, pilot, job.seed, seconds=job.seconds)
-    return Ended(os.getpid(), time.monotonic(), episode)
+    return Ended(os.getpid(), time.monotonic(), time.process_time(), episode)
 
 
 def nothing(number: int) -> int:
@@ -91,11 +94,19 @@ def jobs(seconds: float, first: int, count: int) -> list[Drive]:
 def alone(seconds: float, first: int, count: int) -> None:
     """What each of the independent processes does: its episodes, one after the other."""
     ended = [result for _, result in Engine().spread(drive, jobs(seconds, first, count))]
-    print(json.dumps([[each.process, each.at] for each in ended]))
+    print(json.dumps([[each.process, each.at, each.spent] for each in ended]))
 
 
-def turn(contender: str, seconds: float, count: int) -> tuple[float, float]:
-    """Episodes a second of two workers, and the time until the first result [s]."""
+@dataclass(frozen=True)
+class Turn:
+    """Episodes a second of both workers, processor time of an episode and of the start [s]."""
+
+    rate: float
+    spent: float
+    start: float
+
+
+def turn(contender: str, seconds: float, count: int) -> Turn:
     began = time.monotonic()
     if contender == "independent":
         command = [sys.executable, __file__, "--alone", str(seconds), "--episodes", str(count // 2)]
@@ -106,32 +117,34 @@ def turn(contender: str, seconds: float, count: int) -> tuple[float, float]:
         ends = [end for each in both for end in json.loads(each.communicate()[0])]
     else:
         done = Engine(2, contender).spread(drive, jobs(seconds, 0, count))
-        ends = [[result.process, result.at] for _, result in done]
+        ends = [[result.process, result.at, result.spent] for _, result in done]
     by_process = defaultdict(list)
-    for process, at in ends:
-        by_process[process].append(at)
-    rate = sum((len(at) - 1) / (max(at) - min(at)) for at in by_process.values() if len(at) > 1)
-    return rate, min(at for _, at in ends) - began
+    for process, *times in ends:
+        by_process[process].append(times)
+    # From the first end to the last, (wall, processor time) and the episodes in between.
+    spans = [(*np.ptp(times, axis=0), len(times) - 1) for times in by_process.values()]
+    spans = [span for span in spans if span[2]]
+    return Turn(
+        rate=sum(episodes / wall for wall, _, episodes in spans),
+        spent=sum(span[1] for span in spans) / sum(span[2] for span in spans),
+        start=min(at for _, at, _ in ends) - began,
+    )
 
 
 def throughput(seconds: float, count: int, turns: int) -> dict:
-    rates, starts = defaultdict(list), defaultdict(list)
+    found = defaultdict(list)
     for number in range(turns):
         for contender in CONTENDERS:
-            rate, start = turn(contender, seconds, count)
-            rates[contender].append(rate)
-            starts[contender].append(start)
-            print(f"turn {number + 1}: {contender} {rate:.3f} episodes/s", flush=True)
+            found[contender].append(one := turn(contender, seconds, count))
+            print(f"turn {number + 1}: {contender} {one}", flush=True)
+    alone = found["independent"]
     return {
         name: {
-            "rate": statistics.median(rates[name]),
-            "share": statistics.median(
-                rate / base for rate, base in zip(rates[name], rates["independent"], strict=True)
-            ),
-            "shares": [
-                rate / base for rate, base in zip(rates[name], rates["independent"], strict=True)
-            ],
-            "start": statistics.median(starts[name]),
+            "rate": statistics.median(each.rate for each in found[name]),
+            "shares": [e.rate / a.rate for e, a in zip(found[name], alone, strict=True)],
+            "spent": statistics.median(each.spent for each in found[name]),
+            "spent_shares": [a.spent / e.spent for e, a in zip(found[name], alone, strict=True)],
+            "start": statistics.median(each.start for each in found[name]),
         }
         for name in CONTENDERS
     }
@@ -171,6 +184,10 @@ def sizes(seconds: float) -> dict:
     }
 
 
+def _range(shares: list[float]) -> str:
+    return f"{statistics.median(shares):.3f} ({min(shares):.3f} to {max(shares):.3f})"
+
+
 def tables(found: dict) -> str:
     shares, into, out = found["throughput"], found["driver"], found["bytes"]
     names = {
@@ -179,15 +196,17 @@ def tables(found: dict) -> str:
         "ray": "`--workers 2 --engine ray`",
     }
     rows = [
-        f"| {names[name]} | {each['rate']:.2f} | {each['share']:.3f} "
-        f"({min(each['shares']):.3f} to {max(each['shares']):.3f}) | {each['start']:.0f} |"
+        f"| {names[name]} | {each['rate']:.2f} | {_range(each['shares'])} | {each['spent']:.2f} | "
+        f"{_range(each['spent_shares'])} | {each['start']:.0f} |"
         for name, each in shares.items()
     ]
     size = {name: f"{value:,}" for name, value in out.items()}
     return "\n".join(
         [
-            "| two workers | episodes/s | share of the independent (turns) | first result, s |",
-            "|---|---|---|---|",
+            "| two workers | episodes/s | share of the independent (turns) "
+            "| processor time of an episode, s | share of the independent (turns) "
+            "| first result, s |",
+            "|---|---|---|---|---|---|",
             *rows,
             "",
             "| one command takes in | |",
