@@ -101,6 +101,7 @@ def supervise(
     # Who watches nodes die shares no memory with them; they choose for themselves.
     transport.choose(shared_memory=False)
     children: list[processes.Child] = []
+    spare = {node.name for node in nodes if node.spare}
     try:
         for node in nodes:
             module = f"liquid_control.ros.{node.name}_node"
@@ -110,11 +111,11 @@ def supervise(
             )
         # Only now: a process with the middleware's threads is not safe to fork.
         rclpy.init(args=["--ros-args", *_QUIET], signal_handler_options=SignalHandlerOptions.NO)
-        needed = [child for child, node in zip(children, nodes, strict=True) if not node.spare]
+        needed = [child for child in children if child.name not in spare]
         _watch(needed, asked, outcome, title, seconds)
     finally:
         rclpy.try_shutdown()
-        refused = [child for child in children if child.code == 2]
+        refused = [child for child in children if child.code == 2 and child.name not in spare]
         for child in children:
             outcome.failures += filter(None, [processes.stop(child)])
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -42,10 +42,11 @@ export class Wiring {
     for (const [layer, count] of Object.entries(counts)) {
       const members = layout.neurons.filter((neuron) => neuron.layer === layer);
       const middle = members.reduce((sum, neuron) => sum + neuron.x, 0) / members.length;
-      const x = Math.min(Math.max(middle, 52), width - 44);
+      const side = middle < 120 ? "first" : middle > width - 120 ? "last" : "";
+      const x = { first: 4, last: width - 4 }[side] ?? middle;
       // Above its column; above its row where the wiring is not known.
       const y = layout.synapses.length ? 26 : Math.min(...members.map((neuron) => neuron.y)) - 22;
-      make("text", { class: "layer", x, y }, svg, `${count} ${layer}`);
+      make("text", { class: `layer ${side}`, x, y }, svg, `${count} ${layer}`);
     }
     const lines = make("g", {}, svg);
     this.paths = layout.synapses.map((synapse) => {

@@ -142,7 +142,7 @@ function layPlots() {
     $("commands").classList.toggle("several", names.length > 1);
     for (const name of names) {
       const figure = document.createElement("figure");
-      figure.innerHTML = `<figcaption><b></b><small></small><p></p></figcaption><canvas role="img"></canvas>`;
+      figure.innerHTML = `<figcaption><b></b><small></small><p></p></figcaption><div class="plot"><canvas role="img"></canvas></div>`;
       $("commands").append(figure);
       const [canvas, values] = ["canvas", "p"].map((part) => figure.querySelector(part));
       plots.set(name, { history: new History(), figure, canvas, values });
