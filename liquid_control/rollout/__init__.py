@@ -1,12 +1,14 @@
 """The closed loop, once: a pilot, a world, seeds, perturbations, workers.
 
 Recording, DAgger, early stopping and evaluation all call it, so a crash means the same everywhere.
-`pilots` say who drives, `conditions` what hinders them, `episode` runs one episode, `workers` runs
-many in parallel, `dart` measures the noise that recovery is learned from, and `record` keeps
-episodes as bags.
+`pilots` say who drives, `conditions` what hinders them, `episode` runs one episode, `engine`
+spreads many over processes (`workers`) or machines (`cluster`), to which models travel as
+`bundle`s, `dart` measures the noise that recovery is learned from, and `record` keeps episodes as
+bags.
 """
 
 from liquid_control.rollout.conditions import Perturbation, Perturbed
+from liquid_control.rollout.engine import Engine, spread
 from liquid_control.rollout.episode import Episode, Moment, run_episode
 from liquid_control.rollout.pilots import (
     Disturbed,
@@ -16,11 +18,12 @@ from liquid_control.rollout.pilots import (
     Pilot,
     PolicyPilot,
 )
-from liquid_control.rollout.workers import check_world, in_parallel, make_world, split_options
 from liquid_control.rollout.world_options import parse_options
+from liquid_control.rollout.worlds import check_world, make_world, split_options
 
 __all__ = [
     "Disturbed",
+    "Engine",
     "Episode",
     "ExpertPilot",
     "Mixture",
@@ -31,9 +34,9 @@ __all__ = [
     "Pilot",
     "PolicyPilot",
     "check_world",
-    "in_parallel",
     "make_world",
     "parse_options",
     "run_episode",
     "split_options",
+    "spread",
 ]

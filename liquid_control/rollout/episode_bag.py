@@ -28,7 +28,7 @@ from liquid_control.rollout.pilots import (
     PolicyPilot,
     has_expert,
 )
-from liquid_control.rollout.workers import make_world
+from liquid_control.rollout.worlds import make_world
 
 __all__ = [
     "Settings",

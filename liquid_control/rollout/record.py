@@ -30,8 +30,8 @@ from liquid_control.rollout.episode_bag import (
 )
 from liquid_control.rollout.pilots import PolicyPilot, chosen_outputs
 from liquid_control.rollout.recording import Recording, record_episodes
-from liquid_control.rollout.workers import make_world, split_options
 from liquid_control.rollout.world_options import parse_options
+from liquid_control.rollout.worlds import make_world, split_options
 
 __all__ = ["record"]
 

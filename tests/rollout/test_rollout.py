@@ -14,9 +14,9 @@ from liquid_control.rollout import (
     Disturbed,
     ExpertPilot,
     PolicyPilot,
-    in_parallel,
     make_world,
     run_episode,
+    spread,
 )
 from liquid_control.rollout.record import record
 
@@ -35,8 +35,8 @@ def run(seed):
 @pytest.mark.slow
 def test_the_number_of_workers_changes_nothing():
     seeds = [3, 1, 2]
-    alone = dict(in_parallel(run, seeds, 1))
-    together = dict(in_parallel(run, seeds, 2))
+    alone = dict(spread(run, seeds, 1))
+    together = dict(spread(run, seeds, 2))
     assert alone == together
     assert [alone[seed].seed for seed in seeds] == seeds
 
