@@ -56,7 +56,6 @@ EXTRAS = {
     "scale": ["ray>=2.50"],
     # benchmarks/; gymnasium's own MuJoCo worlds do not load without imageio.
     "bench": [
-        "captum>=0.8,<1",
         "psutil>=6",
         "scipy>=1.11",
         "stable-baselines3>=2.6",

@@ -20,8 +20,8 @@ import torch
 import tyro
 
 from liquid_control import models
+from liquid_control.attention.maps import maps
 from liquid_control.attention.overlay import overlay
-from liquid_control.attention.visual_backprop import visual_backprop
 from liquid_control.data.drive import Drive, load_drives
 from liquid_control.evaluation.open_loop import open_loop
 from liquid_control.policy import Policy
@@ -45,15 +45,12 @@ def block_interval(values: np.ndarray, block: int, seed: int = 0) -> tuple[float
     return float(low), float(high)
 
 
-@torch.inference_mode()
 def write_still(policy: Policy, drive: Drive, path: Path, columns: int = 5, rows: int = 2) -> None:
     """Frames at equal distances in a recording, each above what the head answers to."""
     pictures = []
     for index in np.linspace(0, len(drive) - 1, rows * columns + 2)[1:-1].astype(int):
         frame = np.array(drive.frames[index])
-        _, activations = policy.head(torch.from_numpy(frame)[None], True)
-        saliency = visual_backprop(activations, policy.head.layers, policy.head.size)[0].numpy()
-        seen = [frame, overlay(frame, saliency)]
+        seen = [frame, overlay(frame, maps(policy, frame[None])[0])]
         pictures.append(np.vstack([cv2.resize(each, None, fx=2, fy=2) for each in seen]))
     table = [np.hstack(pictures[row * columns : (row + 1) * columns]) for row in range(rows)]
     picture = cv2.cvtColor(np.vstack(table), cv2.COLOR_RGB2BGR)

@@ -5,12 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from liquid_control.command import CURVATURE, SPEED, CommandSpec
-from liquid_control.policy import Policy
 
 
 def measured(node: str, p99: float, lost: int = 0) -> dict:
@@ -51,18 +47,3 @@ def test_the_growth_of_memory_is_found_with_its_interval(slope: float):
     assert low < slope < high
     assert high - low < 0.2
     assert found == pytest.approx(slope, abs=0.1)
-
-
-def test_the_policy_that_captum_explains_decides_as_the_policy_does():
-    pytest.importorskip("captum")
-    import attention_cost
-
-    torch.manual_seed(0)
-    policy = Policy(CommandSpec((CURVATURE, SPEED))).eval()
-    frames = torch.randint(0, 256, (2, 78, 200, 3), dtype=torch.uint8)
-    modules = attention_cost.Modules(policy)
-    with torch.no_grad():
-        expected, _ = policy(frames[:, None], None, attention_cost.ELAPSED)
-        pixels = attention_cost.standardise(frames).permute(0, 3, 1, 2)
-        assert modules(pixels).numpy() == pytest.approx(expected[:, 0].numpy(), abs=1e-5)
-        assert abs(expected).max() > 1e-3
