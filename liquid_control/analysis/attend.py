@@ -40,7 +40,7 @@ def attend(
     input: Annotated[str, tyro.conf.Positional],
     model: Several = (),
     method: Several = (),
-    neuron: str | None = None,
+    neuron: Several = (),
     every: int = 1,
     limit: int | None = None,
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
@@ -55,9 +55,10 @@ def attend(
 ) -> int:
     """Show where models look: a video, stills and a Rerun recording, and figures on request.
 
-    Writes attention.mp4 and recording.rrd of the first model and method, stills.png with all of
-    them, and results.json. In a world the model drives; where several are compared or measured, the
-    world's expert does, so that all see the same. Ctrl-C ends a stream, and what came is written.
+    Writes attention.mp4 and recording.rrd of the first model, method and neuron, stills.png with
+    all of them, and results.json. In a world the model drives; where several are compared or
+    measured, the world's expert does, so that all see the same. Ctrl-C ends a stream, and what
+    came is written.
 
     Args:
         input: a bag, a folder of bags, a run's folder, a Donkeycar tub, a video, an image or a
@@ -66,7 +67,7 @@ def attend(
         method: visual-backprop (by default), gradient, grad-cam, guided-backprop,
             guided-grad-cam or integrated-gradients; several to compare them.
         neuron: what to explain instead of the command: a neuron (command_3), an output
-            (curvature) or a feature of the head (feature_7).
+            (curvature) or a feature of the head (feature_7); several to compare them.
         every: explain each n-th frame; those between are driven through.
         limit: explain no more than so many frames.
         output: folder to write into; runs/<time>-attend by default.
@@ -92,9 +93,10 @@ def attend(
     loaded = [Model.load(name) for name in dict.fromkeys(model)]
     keep = round(past * PAST_RATE) + 1 if past else 0
     explainers = [
-        Explainer(each, one, neuron, keep)
+        Explainer(each, one, target, keep)
         for each in loaded
         for one in dict.fromkeys(method or METHODS[:1])
+        for target in dict.fromkeys(neuron or (None,))
     ]
 
     def world(text: str) -> Source:
@@ -122,7 +124,7 @@ def attend(
             "input": input,
             "every": every,
             "limit": limit,
-            "neuron": neuron,
+            "neurons": list(neuron),
             "seed": seed,
             "version": __version__,
         }
