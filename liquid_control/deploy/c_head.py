@@ -128,7 +128,9 @@ def int8_head(quantised: QuantisedHead, head: VisionHead, prefix: str) -> HeadCo
     tables, code = _common(head, layers), ""
     for shape, layer in zip(layers, quantised.layers, strict=True):
         number = shape.number
-        weight = layer.weight.transpose(0, 2, 3, 1)  # (filters, rows, columns, channels)
+        # (filters / 4, rows, columns, channels, 4)
+        fours = layer.weight.reshape(-1, 4, *layer.weight.shape[1:])
+        weight = fours.transpose(0, 3, 4, 2, 1)
         tables.append(integers(f"weight_{number}", weight, "int8_t", f"[{weight.size}]"))
         tables.append(reals(f"factor_{number}", layer.factor, f"[{shape.filters}]"))
         tables.append(reals(f"shift_{number}", layer.shift, f"[{shape.filters}]"))
