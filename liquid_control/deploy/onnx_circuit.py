@@ -17,10 +17,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from liquid_control.circuits import LTC
+from liquid_control.circuits import LTC, LTCLSTM, Circuit
 from liquid_control.circuits.ode import UNTRACEABLE
 from liquid_control.deploy.onnx_graph import OPSET, Graph
 from liquid_control.errors import InputError
+from liquid_control.perception.baseline import FeedForward
 from liquid_control.policy import Policy
 
 __all__ = ["add_circuit", "circuit_model"]
@@ -54,8 +55,9 @@ def add_circuit(graph: Graph, policy: Policy, features: str) -> None:
     as `state`, and of an LTC `time_constants` (batch, neurons) [s].
 
     Raises:
-        InputError: the circuit's solver cannot be traced.
+        InputError: the circuit's solver takes a changing number of steps.
     """
+    _check(policy.circuit)
     graph.scope = "circuit/"
     circuit, numbers = policy.circuit, sum(policy.circuit.state_sizes)
     if numbers:
@@ -146,6 +148,19 @@ def _add_ltc(graph: Graph, policy: Policy, features: str) -> Names:
     return Names(graph.add("Add", [output, bias], "output"), after, constants)
 
 
+def _check(circuit: Circuit | FeedForward) -> None:
+    """Refuse what takes as many steps as the numbers need: a graph always takes the same ones."""
+    flow = getattr(circuit, "flow", None)
+    if flow is not None and flow._step is None:
+        raise InputError(f"This circuit cannot become ONNX. {UNTRACEABLE}")
+    liquid = circuit.liquid if isinstance(circuit, LTCLSTM) else circuit
+    if isinstance(liquid, LTC) and liquid.solver != "fused":
+        raise InputError(
+            f"An LTC with solver={liquid.solver!r} takes more steps for a longer elapsed time, "
+            "which ONNX cannot; set solver to fused, which is stable for any."
+        )
+
+
 class _Sample(nn.Module):
     """One sample of any circuit with its state in one row, as `Driver` keeps it."""
 
@@ -173,9 +188,6 @@ class _Sample(nn.Module):
 
 def _add_traced(graph: Graph, policy: Policy, features: str) -> Names:
     """Any circuit, by `torch.onnx.export`."""
-    flow = getattr(policy.circuit, "flow", None)
-    if flow is not None and flow._step is None:
-        raise InputError(f"This circuit cannot become ONNX. {UNTRACEABLE}")
     sample = _Sample(policy).eval()
     inputs = (torch.rand(2, policy.circuit.inputs),)
     if sample.sizes:

@@ -41,7 +41,6 @@ def test_every_network_that_a_recipe_names_is_exported(name, frames, both_drive,
 def others() -> dict[str, object]:
     wiring = flagship_wiring(2)
     return {
-        "ltc-rk4": LTC(wiring, solver="rk4"),
         "ltc-memory": LTC(wiring, mixed_memory=True),
         "ltc-lstm": LTCLSTM(32, flagship_wiring(2), memory=32),
         "cfc-pure": CfC(wiring, mode="pure"),
@@ -74,9 +73,16 @@ def test_the_feed_forward_baseline_is_exported_without_a_state(both_drive, tmp_p
     assert driver.step(frames[0], 0.1).state.shape == (0,)
 
 
-def test_a_solver_that_looks_at_values_is_refused(small, tmp_path):
-    Policy(SPEC, small, circuit=ODERNN(32, 8, 2)).save(tmp_path / "model")
-    with pytest.raises(InputError, match="solver='rk4'"):
+@pytest.mark.parametrize(
+    ("circuit", "sentence"),
+    [
+        (lambda: ODERNN(32, 8, 2), "solver='rk4'"),
+        (lambda: LTC(flagship_wiring(2), solver="euler"), "set solver to fused"),
+    ],
+)
+def test_a_solver_that_looks_at_values_is_refused(small, tmp_path, circuit, sentence):
+    Policy(SPEC, small, circuit=circuit()).save(tmp_path / "model")
+    with pytest.raises(InputError, match=sentence):
         export_onnx(tmp_path / "model", tmp_path / "export")
     assert not (tmp_path / "export").exists()
 
