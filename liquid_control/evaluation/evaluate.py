@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -75,7 +77,7 @@ def evaluate(
         option: of the worlds, as NAME=VALUE with a YAML value (season=winter); once for each.
         suite: conditions to drive in: smoke, paper, robustness, carracing, drone-ood, or a file of
             that form.
-        conditions: some of the suite's: fog for all its levels, fog=30 for one.
+        conditions: some of the suite's: fog for all its levels, fog=12 for one.
         metrics: what the printed table shows; results.json holds all.
         engine: local runs on this machine; ray on a Ray cluster.
         address: HOST:PORT of the head of a running Ray cluster, which this machine has joined.
@@ -126,7 +128,7 @@ def evaluate(
     results = _write(output, settings, rows, whole)
     _show(results, metrics)
     fresh, seconds_gone = len(rows) - before, time.perf_counter() - started
-    console = Console()
+    console = _console()
     console.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
     if report:
         console.print(str(write_report(output, videos)))
@@ -232,11 +234,9 @@ def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
         # In the table of a terminal there is room for the intervals of one figure.
         names = [name for name in metrics if any(_cell(each, name)[0] for each in groups)]
         worlds = len({each["world"] for each in groups}) > 1
-        table = Table()
-        for name in ("model", *(["world"] if worlds else []), "condition", "of"):
-            table.add_column(name, no_wrap=True)
-        for name in names:
-            table.add_column(name.replace("_", "\n"))
+        table = Table(box=SIMPLE_HEAD)
+        for name in ("model", *(["world"] if worlds else []), "condition", "of", *names):
+            table.add_column(name.replace("_", "\n"), no_wrap=True)
         for each in groups:
             cells = [_cell(each, name)[0] for name in names]
             if "crash_free" in names:
@@ -244,10 +244,15 @@ def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
             where = [each["world"].removeprefix("liquid_control/")] if worlds else []
             condition = each["condition"] if each["condition"] == "clean" else _condition(each)
             table.add_row(each["model"], *where, condition, str(each["episodes"]), *cells)
-    console = Console()
+    console = _console()
     console.print(table)
     if len(groups) == 1 and groups[0]["crashed_seeds"]:
         console.print(f"crashed: seeds {groups[0]['crashed_seeds']}")
+
+
+def _console() -> Console:
+    # A file or a pipe has no width; 80 columns would cut the figures.
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _title(group: Mapping[str, Any]) -> str:
@@ -272,6 +277,6 @@ def _cell(group: Mapping[str, Any], name: str) -> tuple[str, str]:
         return "", ""
     # Without an intervention nobody knows how far it would have gone.
     mean, low, high = (
-        "∞" if value is None else f"{value:.4g}" for value in (figure["mean"], *figure["interval"])
+        "∞" if value is None else f"{value:.3g}" for value in (figure["mean"], *figure["interval"])
     )
     return mean, f"{low} to {high}"

@@ -172,7 +172,7 @@ def plain(
 
 
 def chosen(suite: Suite, names: Sequence[str]) -> Suite:
-    """A suite with some of its conditions: "fog" for all levels, "fog=30" for one.
+    """A suite with some of its conditions: "fog" for all levels, "fog=12" for one.
 
     Raises:
         InputError: a name that the suite does not have.
