@@ -90,7 +90,11 @@ def attend(
     if not model:
         shipped = ", ".join(models.folders())
         raise InputError(f"attend needs a --model, of this project ({shipped}) or a folder.")
-    loaded = [Model.load(name) for name in dict.fromkeys(model)]
+    model = tuple(dict.fromkeys(model))
+    loaded = [Model.load(name) for name in model]
+    if len({each.name for each in loaded}) < len(loaded):
+        # Folders of one name are told apart by their paths.
+        loaded = [Model(given, each.policy) for given, each in zip(model, loaded, strict=True)]
     keep = round(past * PAST_RATE) + 1 if past else 0
     explainers = [
         Explainer(each, one, target, keep)
@@ -168,7 +172,7 @@ class _Run:
             )
             for seconds, shot in _timed(self._shots(limit)):
                 explain = self.frames % every == 0
-                seen = [each.look(shot, explain) for each in self.explainers]
+                seen = self._look(shot, explain)
                 self.frames += 1
                 self.drives += shot.begins
                 bar.update()
@@ -185,6 +189,17 @@ class _Run:
             raise InputError(
                 f"No frame came from {self.source.name} ({left or 'it is empty'}); check it."
             )
+
+    def _look(self, shot: Shot, explain: bool) -> list[Seen]:
+        """What each explainer saw; a model decides once, however many explain it."""
+        decided: dict[str, Seen] = {}
+        seen = []
+        for each in self.explainers:
+            first = decided.get(each.model.name)
+            found = each.look(shot, explain) if first is None else each.also(first)
+            decided.setdefault(each.model.name, found)
+            seen.append(found)
+        return seen
 
     def _shots(self, limit: int | None) -> Iterator[Shot]:
         shots = iter(self.source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +108,29 @@ class Explainer:
             self._past.clear()
         frame = policy.camera.apply(shot.image)
         decision = self._driver.step(frame, shot.elapsed)
-        saliency = None
-        if explain and self.method == "visual-backprop" and self.target is None:
-            saliency = self._driver.attention()
-        elif explain:
-            before = decision.state_before[None]
-            saliency = maps(policy, frame[None], self.method, self.target, before, shot.elapsed)[0]
-        seen = Seen(shot, frame, decision, saliency)
+        seen = Seen(shot, frame, decision, None)
+        if explain:
+            published = self.method == "visual-backprop" and self.target is None
+            saliency = self._driver.attention() if published else self._map(seen)
+            seen = replace(seen, saliency=saliency)
         self._past.append(seen)
         return seen
+
+    def also(self, seen: Seen) -> Seen:
+        """What another explainer of the same model saw, with a map of this one's where it has one.
+
+        Saves deciding twice; one explainer is shown its shots all by `look` or all by `also`.
+        """
+        if seen.shot.begins:
+            self._past.clear()
+        if seen.saliency is not None:
+            seen = replace(seen, saliency=self._map(seen))
+        self._past.append(seen)
+        return seen
+
+    def _map(self, seen: Seen) -> np.ndarray:
+        decision = seen.decision
+        return maps(
+            *(self.model.policy, seen.frame[None], self.method, self.target),
+            *(decision.state_before[None], decision.elapsed),
+        )[0]

@@ -171,14 +171,16 @@ def test_an_unknown_input_names_what_can_be_given_and_the_worlds(folder, capsys)
 def test_frames_between_explained_ones_still_move_the_state(folder):
     policy = Model.load(str(folder / "ncp-ltc")).policy
     driver, explainer = Driver(policy), Explainer(Model("x", policy), keep=3)
+    other = Explainer(Model("x", policy), keep=3)
     for number in range(5):
         image = np.full((78, 200, 3), 40 * number, np.uint8)
         image[:, : 20 * number + 10] = 200
         seen = explainer.look(Shot(number, image, 0.04, number == 0), explain=number == 4)
-        wanted = driver.step(image, 0.04)
+        wanted, same = driver.step(image, 0.04), other.also(seen)
         np.testing.assert_array_equal(seen.decision.state, wanted.state)
-        assert (seen.saliency is None) == (number < 4)
+        assert (seen.saliency is None) == (same.saliency is None) == (number < 4)
     np.testing.assert_allclose(seen.saliency, driver.attention(), atol=1e-6)
+    np.testing.assert_allclose(same.saliency, seen.saliency, atol=1e-5)
     assert [each.shot.stamp for each in explainer.past] == [2, 3, 4]
     fresh = explainer.look(Shot(9, image, 0.04, True))
     assert not fresh.decision.state_before.any()
