@@ -20,7 +20,7 @@ import liquid_control
 from liquid_control.analysis.explain_decision import Explanation, take_apart
 from liquid_control.analysis.explain_page import render, sentence
 from liquid_control.analysis.neurons import model_of
-from liquid_control.analysis.neurons_activity import bag_of
+from liquid_control.analysis.neurons_frames import bag_of
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 

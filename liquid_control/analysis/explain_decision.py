@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from liquid_control.analysis.ablation import Synapse, cut_outputs, synapses_of
-from liquid_control.analysis.neurons_activity import Activity, record_of, watch
+from liquid_control.analysis.neurons_activity import Activity, watch
 from liquid_control.analysis.neurons_currents import Part, command_parts, synapse_currents
+from liquid_control.analysis.neurons_frames import record_of
 from liquid_control.analysis.neurons_measures import hidden
 from liquid_control.attention.compare import ssim
 from liquid_control.data.bag import BagReader

@@ -21,13 +21,8 @@ from rich.table import Table
 import liquid_control
 from liquid_control import models
 from liquid_control.analysis.ablation import synapses_of
-from liquid_control.analysis.neurons_activity import (
-    Activity,
-    bag_of,
-    record_of,
-    watch,
-    why_no_time_constants,
-)
+from liquid_control.analysis.neurons_activity import Activity, watch, why_no_time_constants
+from liquid_control.analysis.neurons_frames import bag_of, record_of
 from liquid_control.analysis.neurons_measures import (
     SETTLED_S,
     Components,

@@ -40,6 +40,7 @@ def activity(policy: Policy, frames: int = 600, **changed) -> Activity:
     fresh = np.arange(frames) == 0
     given = {
         "bag": Path("made_up"),
+        "origin": 0,
         "stamps": (np.arange(frames) * 1e9 / 30).astype(np.int64),
         "elapsed": elapsed,
         "fresh": fresh,
@@ -177,6 +178,20 @@ def test_a_run_is_seen_as_its_node_saw_it(policy, run_bag):
     assert len(made) == 36
     assert np.isnan(made.labels).all()  # what it said itself is no label
     assert made.fresh.sum() == 1
+
+
+@pytest.mark.slow
+def test_what_lies_long_before_is_passed_over_where_states_are_recorded(policy, run_bag):
+    bag = run_bag(policy, 150) / "bag"
+    whole, late = watch(policy, bag), watch(policy, bag, around=(4.0, 4.5, 4.6))
+    assert len(late) < len(whole) - 20
+    assert late.seconds[0] > 0.9
+    assert late.seconds[-1] == pytest.approx(4.6, abs=0.04)
+    rows = np.searchsorted(whole.stamps, late.stamps)
+    np.testing.assert_allclose(late.states, whole.states[rows], atol=1e-5)
+    np.testing.assert_allclose(late.before, whole.before[rows], atol=1e-5)
+    # A time behind the end is told of by what is there.
+    assert watch(policy, bag, around=(99.0, 100.0, 101.0)).seconds[-1] == pytest.approx(149 / 30)
 
 
 def test_a_model_for_another_vehicle_is_refused(training_bag, run_bag, policy):
