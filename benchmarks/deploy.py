@@ -54,7 +54,6 @@ from liquid_control.policy import Driver, Policy
 
 PERIOD = 1 / 30
 STEPS, FRAMES = 100, 5  # calls a turn
-FRESH = 3  # processes started for memory and start-up; the fastest counts
 C_TURNS = 6
 RESULTS = Path(__file__).resolve().parent / "results" / "deploy.json"
 # What a small robot's computer has: a Raspberry Pi Zero 2 W, one of its cores.
@@ -272,7 +271,7 @@ def contenders(
     return found, in_c
 
 
-def measure(folder: Path, calibrate: Path | None, turns: int) -> dict:
+def measure(folder: Path, calibrate: Path | None, turns: int, fresh: int) -> dict:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as work:
         found, in_c = contenders(folder, calibrate, Path(work))
@@ -291,7 +290,7 @@ def measure(folder: Path, calibrate: Path | None, turns: int) -> dict:
             if turn * C_TURNS % turns < C_TURNS:
                 for program, contender in in_c:
                     program.measure(contender)
-        for _ in range(FRESH):
+        for _ in range(fresh):
             for contender in found:
                 start_up(contender, image)
     table = []
@@ -367,6 +366,7 @@ def main(
     model: str = "driving_ncp",
     calibrate: Path = Path("data/driving_v1"),
     turns: int = 60,
+    fresh: int = 3,
     write: bool = False,
 ) -> None:
     """Measure a policy in every program that runs it.
@@ -375,10 +375,11 @@ def main(
         model: name or folder of a flagship.
         calibrate: bags for the ranges of int8, which is left out where they are not there.
         turns: how often each is measured.
+        fresh: processes started of each for memory and start-up; the fastest counts.
         write: also write results/deploy.json and the table of docs/deploy.md.
     """
     bags = calibrate if calibrate.exists() else None
-    results = measure(models.find(model), bags, turns)
+    results = measure(models.find(model), bags, turns, fresh)
     text = markdown(results)
     print(text)
     if write:
