@@ -49,7 +49,7 @@ COMMANDS = {
     "data view": ("liquid_control.data.data_commands:view", "draw bags as a contact sheet"),
     "data repair": ("liquid_control.data.data_commands:repair_", "mend a killed recorder's bag"),
     "export": ("liquid_control.deploy.command:export", "write a policy that drives without torch"),
-    "report": ("liquid_control.evaluation.report_command:report", "write a run's report again"),
+    "report": ("liquid_control.evaluation.report_command:report", "write a report's page again"),
     "audit": (
         "liquid_control.evaluation.audit:audit",
         "make a run's decisions again and compare",

@@ -68,25 +68,23 @@ def _headline(results: dict) -> list[Card]:
     for group in results["groups"][:4]:
         figure = group["figures"]["mae"]
         unit = "" if group["unit"] == "1" else group["unit"]
-        label = f"{group['model']}: mean |error| of {group['output']}"
-        note = interval_text(figure["interval"])
-        found.append(Card(label, number(figure["mean"]), unit, note))
+        note = f"mean |error| of {group['output']}: {interval_text(figure['interval'])}"
+        found.append(Card(group["model"], number(figure["mean"]), unit, note))
         if len(results["groups"]) <= 3:
             figure = group["figures"]["correlation"]
-            label = f"{group['model']}: correlation of {group['output']}"
-            value = number(figure["mean"])
-            found.append(Card(label, value, "", interval_text(figure["interval"])))
+            note = f"correlation of {group['output']}: {interval_text(figure['interval'])}"
+            found.append(Card(group["model"], number(figure["mean"]), "", note))
     for name, figure in results.get("autonomy", {}).items():
         share = figure["autonomy"]
-        note = f"interventions {figure['interventions']}"
-        found.append(Card(f"{name}: autonomy", number(share["mean"]), "%", note))
+        note = f"autonomy; interventions: {figure['interventions']}"
+        found.append(Card(name, number(share["mean"]), "%", note))
     return found
 
 
 def _table(results: dict) -> str:
     css = model_css(results["models"])
     heads = ["model", "output", "MSE", "MAE", "bias", "correlation", "MSE of always 0"]
-    heads.append("disagreements per minute")
+    heads.append("disagreements / min")
     best = {
         (output, name): _best(results["groups"], output, name)
         for output in {group["output"] for group in results["groups"]}

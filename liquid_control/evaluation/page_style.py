@@ -97,7 +97,7 @@ td code { font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
 .scroll { overflow-x: auto; margin-top: 10px; }
 .sortable { margin: 0; }
 .sortable th, .sortable td { padding: 6px 14px 6px 0; white-space: nowrap; width: auto; }
-.sortable th.n, .sortable td.n { text-align: right; padding: 6px 0 6px 18px; }
+.sortable th.n, .sortable td.n { text-align: right; padding: 6px 0 6px 14px; }
 .sortable thead th { border-bottom: 1px solid var(--rule); vertical-align: bottom; }
 .sortable button {
   all: unset; cursor: pointer; color: var(--muted); font-size: 13px; white-space: normal;

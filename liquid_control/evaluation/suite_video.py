@@ -36,7 +36,7 @@ __all__ = ["Film", "film"]
 
 CLIP_S, AFTER_S = 20.0, 8.0
 STANDS_S = 1.5  # how long the last picture stays
-QUALITY = 29  # x264's constant rate factor
+QUALITY = 25  # x264's constant rate factor
 # At most so many bits and pictures per second: noise cannot be compressed, and would take 40 MB.
 BITS, PICTURES = 3_000_000, 16
 TRACE = 4000

@@ -113,7 +113,7 @@ class Writer:
         self.stream.options = {"preset": "veryfast", "crf": str(quality), "threads": "1"}
         if most is not None:
             # Noise must not take the bits that text and lines beside it need.
-            spread = {"x264-params": "aq-mode=3:aq-strength=3"}
+            spread = {"x264-params": "aq-mode=3:aq-strength=2"}
             limit = {"maxrate": str(most), "bufsize": str(2 * most)}
             self.stream.options |= limit | spread
         context = self.stream.codec_context
