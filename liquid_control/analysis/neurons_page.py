@@ -53,7 +53,7 @@ def render(results: dict, studies: list[Study]) -> str:
     what = studies[0].activities[0].name if len(bags) == 1 else f"{len(bags)} bags"
     lead = (
         f"What {'the circuits do' if len(names) > 1 else 'the circuit does'} over {what}: "
-        f"{results['frames']:,} frames, {results['seconds'] / 60:.1f} minutes. The recorded frames "
+        f"{results['frames']:,} frames, {_duration(results['seconds'])}. The recorded frames "
         "are shown to the policy; it does not drive here."
     )
     parts = [
@@ -79,6 +79,10 @@ def render(results: dict, studies: list[Study]) -> str:
     }
     parts.append(facts("How it was measured", told))
     return document(f"Neurons of {title}", parts, results["written"], SCRIPT + LIVE_SCRIPT)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} minutes"
 
 
 def _cards(study: Study, several: bool) -> list[Card]:
