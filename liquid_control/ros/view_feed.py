@@ -22,7 +22,7 @@ from liquid_control.errors import InputError
 from liquid_control.ros.conversion import decode_image, nanoseconds
 from liquid_control.ros.runtime import COMMAND, LATCHED, NEWEST
 
-__all__ = ["OVERLAY", "VECTORS", "Feed"]
+__all__ = ["CAMERA", "OVERLAY", "VECTORS", "Feed"]
 
 OVERLAY = "policy/attention/overlay/compressed"
 CAMERA = "camera/image_raw"
@@ -230,21 +230,23 @@ class Feed:
             self._look()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        space = self._node.get_namespace().strip("/")
+        space, news = self._node.get_namespace().strip("/"), False
         for status in message.status:
             # `/diagnostics` is shared by the vehicles of a graph.
             if space and not status.name.startswith(f"{space}/"):
                 continue
-            self._statuses[status.name] = (
-                time.monotonic(),
-                {
-                    "name": status.name.removeprefix(f"{space}/"),
-                    "level": status.level[0],
-                    "message": status.message,
-                    "values": {item.key: item.value for item in status.values},
-                },
-            )
-        self._say_statuses()
+            said = {
+                "name": status.name.removeprefix(f"{space}/"),
+                "level": status.level[0],
+                "message": status.message,
+                "values": {item.key: item.value for item in status.values},
+            }
+            _, before = self._statuses.get(status.name, (0.0, {}))
+            news |= any(said[key] != before.get(key) for key in ("level", "message"))
+            self._statuses[status.name] = time.monotonic(), said
+        # Figures alone can wait for the next tick: a robot may have hundreds of them.
+        if news:
+            self._say_statuses()
 
     def _say_statuses(self) -> None:
         now = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -19,8 +20,20 @@ from typing import Any
 import aiohttp
 import pytest
 
+from liquid_control.ros import processes
+
 # A model is loaded meanwhile, at a low priority.
 PATIENCE = 60.0
+
+
+def url_of(child: processes.Child) -> str:
+    """What the node prints when it serves."""
+    end = time.monotonic() + PATIENCE
+    while not (found := re.search(r"Live page: (\S+)", child.log.read_text())):
+        assert child.code is None, child.log.read_text()
+        assert time.monotonic() < end, child.log.read_text()
+        time.sleep(0.02)
+    return found[1]
 
 
 class Viewer:

@@ -2,25 +2,21 @@
 
 import { History, draw, format, quantile, seconds as lasting } from "./plots.js";
 import { Constants, Wiring, plain } from "./neurons.js";
+import { $, now, status } from "./state.js";
+import { isStopped, paintNodes, paintVehicle } from "./vehicle.js";
 
-const $ = (id) => document.getElementById(id);
 const WHO = {
   expert: { text: "expert or human", color: "expert", width: 5 },
   vehicle: { text: "passed on by safety", color: "vehicle", width: 1.6 },
   person: { text: "person now", color: "person", width: 2 },
   policy: { text: "policy", color: "policy", width: 2 },
 };
-const DRIVERS = { policy: "The policy drives", person: "A person drives", nobody: "Nobody drives", "emergency stop": "Emergency stop" };
-const LEVELS = ["OK", "WARN", "ERROR", "STALE"];
-const TOLD = { speed: ["speed", "m/s"], yaw_rate: ["yaw rate", "rad/s"], acceleration: ["acceleration", "m/s²"],
-  vx: ["forward", "m/s"], vy: ["left", "m/s"], vz: ["up", "m/s"] };
 const UNITS = { curvature: "1/m", speed: "m/s", yaw_rate: "rad/s", vx: "m/s", vy: "m/s", vz: "m/s" };
 
 // Remove the token from the address: it is in the cookie, and addresses are shown and shared.
 if (location.search) history.replaceState(null, "", "/");
 
-const now = {}; // the newest of each kind
-let socket, numbers = [], bitmap = null, scheduled = false, changed = new Set();
+let socket, numbers = [], bitmap = null, newest = 0, scheduled = false, changed = new Set();
 let plots = new Map(), ages = new History(), shown = new Set(), drawnAt = [], clock = 0;
 let wiring = null, without = null, constants = null, stopAsked = 0;
 
@@ -32,6 +28,7 @@ function connect() {
   socket.onclose = () => {
     document.body.dataset.link = "lost";
     numbers = [];
+    newest = 0;
     for (const kind of Object.keys(now)) delete now[kind];
     schedule("link");
     setTimeout(connect, 1000);
@@ -58,8 +55,12 @@ async function receive(data) {
     now.delay = delay;
     try {
       const next = await createImageBitmap(new Blob([new Uint8Array(data, 4 + size)]));
-      bitmap?.close();
-      bitmap = next;
+      // Decoded side by side: an older one may be done later.
+      if (number > newest) {
+        bitmap?.close();
+        bitmap = next;
+        newest = number;
+      }
     } catch {
       // A damaged picture; the next one comes soon.
     }
@@ -98,11 +99,14 @@ function render() {
   if (kinds.has("wiring") || kinds.has("neurons")) layNeurons();
   if (kinds.has("neural") && now.neural) paintNeurons();
   if (kinds.has("points")) paintPlots();
-  if (kinds.has("safety") || kinds.has("state") || kinds.has("link") || kinds.has("stopped") || kinds.has("diagnostics")) paintVehicle();
+  if (["safety", "state", "link", "stopped", "diagnostics", "topics"].some((kind) => kinds.has(kind))) {
+    if (isStopped()) stopAsked = 0;
+    paintVehicle(stopAsked);
+  }
   if (kinds.has("diagnostics")) { paintNodes(); paintRecorder(); }
   if (kinds.has("reach") || kinds.has("link")) paintReach();
   if (kinds.has("answer")) paintAnswer();
-  if (kinds.has("topics") || kinds.has("about") || kinds.has("link") || kinds.has("model") || kinds.has("trouble")) paintPlace();
+  if (["topics", "about", "link", "model", "trouble"].some((kind) => kinds.has(kind))) paintPlace();
   // Only now is there room for more: what is not drawn is not asked for.
   for (const number of numbers) say({ drawn: number });
   numbers = [];
@@ -236,95 +240,6 @@ function paintNeurons() {
   }
 }
 
-// Vehicle and safety
-
-function status(name) {
-  return now.diagnostics?.find((each) => each.name === name);
-}
-
-function paintVehicle() {
-  const driver = now.safety?.driver ?? "unknown", box = $("driver");
-  const safety = status("safety"), policy = status("policy");
-  const why = [safety?.message, policy?.level ? `policy: ${policy.message}` : ""];
-  const stands = driver === "nobody" || driver === "emergency stop";
-  if (box.dataset.driver !== driver || !box.lastChild.textContent !== !stands) {
-    box.dataset.driver = driver;
-    box.firstChild.textContent = DRIVERS[driver] ?? "Nothing heard of a safety node";
-  }
-  box.lastChild.textContent = stands ? "the vehicle is stopped" : "";
-  $("reason").textContent = why.filter(Boolean).map((text) => text[0].toUpperCase() + text.slice(1)).join(". ");
-  const rows = [];
-  for (const [name, value] of Object.entries(now.safety ?? {})) {
-    if (TOLD[name]) rows.push([`${TOLD[name][0]} told`, `${format(value, 2)} ${TOLD[name][1]}`]);
-  }
-  const state = now.state ?? {};
-  if ("speed" in state) rows.push(["speed", `${format(state.speed, 2)} m/s`]);
-  if ("lateral_error" in state) rows.push(["lateral error", `${format(state.lateral_error, 2)} m`]);
-  if ("target_distance" in state) rows.push(["target", `${format(state.target_distance, 1)} m away`]);
-  if ("crashes" in state) rows.push(["crashes", state.crashes]);
-  if ("successes" in state) rows.push(["successes", state.successes]);
-  if (now.watch?.speed_share < 1) rows.push(["slowed to", `${format(100 * now.watch.speed_share, 0)} %`]);
-  list($("told"), rows);
-
-  const set = now.stopped === true || driver === "emergency stop";
-  if (set) stopAsked = 0;
-  const late = stopAsked && performance.now() - stopAsked > 1500;
-  $("stopped").hidden = !(set || late);
-  const text = set
-    ? `${safety?.message.split(";")[0] ?? "Emergency stop"}. A page cannot release it: press r in liquid-control teleop, or call the service ${service("safety/release")}.`
-    : "The emergency stop is not confirmed by the safety node. Stop the vehicle in another way.";
-  if ($("stopped").textContent !== text) $("stopped").textContent = text[0].toUpperCase() + text.slice(1);
-}
-
-function service(name) {
-  return `${(now.about?.namespace ?? "/").replace(/\/$/, "")}/${name}`;
-}
-
-function list(box, rows) {
-  while (box.childElementCount > rows.length) box.lastChild.remove();
-  rows.forEach(([name, value], place) => {
-    let row = box.children[place];
-    if (!row) {
-      row = document.createElement("div");
-      row.innerHTML = "<dt></dt><dd></dd>";
-      box.append(row);
-    }
-    row.firstChild.textContent = name;
-    row.lastChild.textContent = value;
-  });
-}
-
-// Nodes
-
-function paintNodes() {
-  const box = $("nodes");
-  for (const each of now.diagnostics ?? []) {
-    let node = [...box.children].find((other) => other.dataset.name === each.name);
-    if (!node) {
-      if (!box.querySelector("details")) box.replaceChildren();
-      node = document.createElement("details");
-      node.dataset.name = each.name;
-      node.innerHTML = "<summary><i></i><b></b><span></span></summary><table><tbody></tbody></table>";
-      box.append(node);
-    }
-    const level = each.age > 3 ? 3 : each.level;
-    node.dataset.level = level;
-    const [mark, name, text] = node.firstChild.children;
-    mark.textContent = LEVELS[level];
-    name.textContent = each.name;
-    text.textContent = level === 3 ? `silent for ${each.age.toFixed(0)} s` : each.message;
-    if (node.open) {
-      node.querySelector("tbody").replaceChildren(...Object.entries(each.values).map(([key, value]) => {
-        const row = document.createElement("tr");
-        row.innerHTML = `<th scope="row"></th><td></td>`;
-        row.firstChild.textContent = key.replaceAll("_", " ");
-        row.lastChild.textContent = value;
-        return row;
-      }));
-    }
-  }
-}
-
 // Buttons
 
 function paintReach() {
@@ -399,10 +314,18 @@ function paintPlace() {
   const decisions = topics.find(({ kind }) => kind === "decision");
   document.body.classList.toggle("silent", !decisions || decisions.silent === null || decisions.silent > 2);
   let text = "";
-  if (link === "lost") text = "The connection is lost: what you see is old, and nothing can be stopped from here. Trying again every second.";
+  if (link === "lost") {
+    text = "The connection is lost: what you see is old, and nothing can be stopped from here. "
+      + "Trying again every second.";
+  }
   else if (now.notice) text = now.notice;
-  else if (missing.length) text = `Nobody publishes ${missing.join(", ")} yet, in ROS domain ${about?.domain}${space ? `, namespace ${about.namespace}` : ""}, on ${reach}.`;
-  else if (silent.length) text = `Silent: ${silent.map(({ topic, silent }) => `${topic}${silent === null ? "" : ` for ${silent.toFixed(0)} s`}`).join(", ")}.`;
+  else if (missing.length) {
+    const where = space ? `, namespace ${about.namespace}` : "";
+    text = `Nobody publishes ${missing.join(", ")} yet, in ROS domain ${about?.domain}${where}, on ${reach}.`;
+  } else if (silent.length) {
+    const since = ({ silent }) => (silent === null ? "" : ` for ${silent.toFixed(0)} s`);
+    text = `Silent: ${silent.map((each) => each.topic + since(each)).join(", ")}.`;
+  }
   else if (now.trouble) text = now.trouble;
   $("banner").hidden = !text;
   if ($("banner").textContent !== text) $("banner").textContent = text;
