@@ -1,14 +1,15 @@
 /* Instructions of one step, and of one frame where there is a head, counted by QEMU: with
  * `-icount shift=0` an instruction takes 1 ns of the emulated time, and the system timer counts
  * that at 25 MHz. Instructions are no cycles: a core and its memory decide how many of these each
- * takes. Compile with -DMODEL=driving_ncp -DSIZES=DRIVING_NCP -include driving_ncp.h. */
+ * takes. Compile with -DLOWER_PREFIX=driving_ncp
+ * -DUPPER_PREFIX=DRIVING_NCP -include driving_ncp.h. */
 #include <stdint.h>
 #include <stdio.h>
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)
-#define NAME(b) JOIN(MODEL, b)
-#define SIZE(b) JOIN(SIZES, b)
+#define NAME(b) JOIN(LOWER_PREFIX, b)
+#define SIZE(b) JOIN(UPPER_PREFIX, b)
 
 enum { NS_PER_TICK = 40, STEPS = 10 };
 
