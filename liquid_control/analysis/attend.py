@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 from liquid_control import __version__, models
 from liquid_control.analysis.attend_measures import Measures, table
-from liquid_control.analysis.attend_output import Film, Stills, past_figure, past_of, sheet
+from liquid_control.analysis.attend_output import (
+    Film,
+    Stills,
+    curves_figure,
+    past_figure,
+    past_of,
+    sheet,
+)
 from liquid_control.analysis.explainer import Explainer, Model, Seen
 from liquid_control.analysis.rerun_log import Recording, Viewer
 from liquid_control.analysis.sources import Shot, Source, open_source
@@ -240,6 +247,7 @@ class _Run:
         }
         if self.measures:
             results["measures"] = [each.summary() for each in self.measures]
+            (folder / "curves.png").write_bytes(curves_figure(results["measures"]))
         if seconds:
             results["past"] = self._past(folder, seconds)
         return results

@@ -14,11 +14,16 @@ from liquid_control.attention.overlay import overlay
 from liquid_control.attention.past import Past, past
 from liquid_control.evaluation.dashboard import Dashboard, Reading
 
-__all__ = ["Film", "Stills", "past_figure", "past_of", "sheet"]
+__all__ = ["Film", "Stills", "curves_figure", "past_figure", "past_of", "sheet"]
 
 # A bar needs a line of text beside it; a network of 64 units gets none.
 MOST_BARS = 24
 COUNT = 6
+CURVES = {
+    "attention": {"color": "C3", "linewidth": 2},
+    "random": {"color": "0.5"},
+    "inverse": {"color": "C0", "linestyle": "--"},
+}
 LAGS = (0, 1, 2, 4, 8, 16)  # frames back that are shown
 
 
@@ -178,6 +183,30 @@ def past_figure(found: list[tuple[str, list[Past]]], frames: list[Seen]) -> byte
         axes.imshow(overlay(frames[len(frames) - 1 - lag].frame, level))
         axes.set_axis_off()
         axes.set_title(f"{last.lags[count - 1 - lag] * 1e3:.0f} ms before", fontsize=7, pad=2)
+    return _png(figure, FigureCanvasAgg)
+
+
+def curves_figure(summaries: list[dict]) -> bytes:
+    """PNG: deletion and insertion curves, a column for each model and method."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(max(2.2 * len(summaries), 4.6), 4.4), layout="constrained", dpi=130)
+    grid = figure.subplots(2, len(summaries), squeeze=False, sharex=True)
+    for column, each in zip(grid.T, summaries, strict=True):
+        shares = np.array(each["curves"]["shares"]) * 100
+        for axes, name in zip(column, ("deletion", "insertion"), strict=True):
+            for order, style in CURVES.items():
+                axes.plot(shares, each["curves"][name][order], label=order, **style)
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+            axes.tick_params(labelsize=6)
+        column[0].set_title(f"{each['model']}\n{each['method']}", fontsize=7.5)
+        column[0].set_xlabel("hidden [%]", fontsize=7)
+        column[1].set_xlabel("shown sharp [%]", fontsize=7)
+    for axes, name in zip(grid[:, 0], ("deletion", "insertion"), strict=True):
+        axes.set_ylabel(f"{name}: change of {summaries[0]['target']}", fontsize=7)
+    grid[0, 0].legend(fontsize=6.5, frameon=False)
     return _png(figure, FigureCanvasAgg)
 
 
