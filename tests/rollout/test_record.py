@@ -282,7 +282,8 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    said = done.stderr.splitlines()[-1]
+    lines = done.stderr.splitlines()
+    said = next(line for line in lines if line.startswith("liquid-control: "))
     assert "cannot be written on (File too large); make room and run the same command" in said
     assert content(tmp_path / "000000") == before
     (partial,) = tmp_path.glob(".*.partial")
