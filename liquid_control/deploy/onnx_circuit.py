@@ -192,6 +192,11 @@ def _add_traced(graph: Graph, policy: Policy, features: str) -> Names:
     inputs = (torch.rand(2, policy.circuit.inputs),)
     if sample.sizes:
         inputs += (torch.zeros(2, sum(sample.sizes)), torch.full((2,), 1 / 30))
+    try:
+        # What only shows in a run, as a readout that was never fitted.
+        sample(*inputs)
+    except ValueError as error:
+        raise InputError(f"This circuit cannot become ONNX: {error}") from error
     results = ("output", "next_state", "time_constants")
     outputs = results[: 1 + bool(sample.sizes) + sample.constants]
     given = dict(zip(("features", "state", "elapsed"), inputs, strict=False))

@@ -39,19 +39,20 @@ def test_every_network_that_a_recipe_names_is_exported(name, frames, both_drive,
 
 
 def others() -> dict[str, object]:
-    wiring = flagship_wiring(2)
+    wiring, reservoir = flagship_wiring(2), Reservoir(32, 20, 2)
+    reservoir.fit(torch.rand(4, 20, 32), torch.rand(4, 20, 2))
     return {
         "ltc-memory": LTC(wiring, mixed_memory=True),
         "ltc-lstm": LTCLSTM(32, flagship_wiring(2), memory=32),
         "cfc-pure": CfC(wiring, mode="pure"),
         "cfc-no-gate": CfC(32, 16, proj_size=2, mode="no_gate"),
         "ode-rnn": ODERNN(32, 16, 2, solver="rk4"),
-        "reservoir": Reservoir(32, 20, 2),
+        "reservoir": reservoir,
     }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", others())
+@pytest.mark.parametrize("name", list(others()))
 def test_other_circuits_of_the_zoo_are_exported(name, frames, both_drive, small, tmp_path):
     torch.manual_seed(1)
     circuit = others()[name]
@@ -78,9 +79,10 @@ def test_the_feed_forward_baseline_is_exported_without_a_state(both_drive, tmp_p
     [
         (lambda: ODERNN(32, 8, 2), "solver='rk4'"),
         (lambda: LTC(flagship_wiring(2), solver="euler"), "set solver to fused"),
+        (lambda: Reservoir(32, 20, 2), "no readout"),
     ],
 )
-def test_a_solver_that_looks_at_values_is_refused(small, tmp_path, circuit, sentence):
+def test_a_circuit_that_no_graph_can_follow_is_refused(small, tmp_path, circuit, sentence):
     Policy(SPEC, small, circuit=circuit()).save(tmp_path / "model")
     with pytest.raises(InputError, match=sentence):
         export_onnx(tmp_path / "model", tmp_path / "export")
