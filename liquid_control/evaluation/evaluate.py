@@ -20,7 +20,7 @@ from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.open_loop_command import measure
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
-from liquid_control.evaluation.suite_report import check_videos, write_report
+from liquid_control.evaluation.suite_data import check_videos
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
 from liquid_control.evaluation.suite_summary import check_metrics, group_rows, paired, summarise
 from liquid_control.files import replace_file
@@ -131,6 +131,9 @@ def evaluate(
     console = _console()
     console.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
     if report:
+        # Drawing needs matplotlib and PyAV, measuring does not.
+        from liquid_control.evaluation.suite_report import write_report
+
         console.print(str(write_report(output, videos)))
     broken = [rows[job.key] for job in jobs if rows[job.key].episode.error is not None]
     for row in broken[:10]:

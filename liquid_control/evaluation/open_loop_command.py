@@ -31,7 +31,6 @@ from liquid_control.evaluation.open_loop_figures import (
     figures,
     paired,
 )
-from liquid_control.evaluation.open_loop_page import render
 from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
 from liquid_control.evaluation.page_parts import number
 from liquid_control.files import replace_file
@@ -93,6 +92,9 @@ def measure(
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"
     replace_file(output / "results.json", text)
     if report:
+        # Drawing needs matplotlib, measuring does not.
+        from liquid_control.evaluation.open_loop_page import render
+
         replace_file(output / "report.html", render(results, recordings))
     _show(results, output, report)
     return 0

@@ -6,9 +6,12 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
 
-from liquid_control.evaluation.figures import Chart
 from liquid_control.evaluation.page_style import STYLE
+
+if TYPE_CHECKING:
+    from liquid_control.evaluation.figures import Chart
 
 __all__ = [
     "Card",

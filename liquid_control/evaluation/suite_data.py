@@ -16,9 +16,10 @@ from liquid_control.evaluation.suite_run import Job, jobs_of
 from liquid_control.rollout import Perturbation
 from liquid_control.rollout.bundle import Bundle, model_bundle
 
-__all__ = ["Evaluation", "Place", "read_evaluation", "worst"]
+__all__ = ["MOST_VIDEOS", "Evaluation", "Place", "check_videos", "read_evaluation", "worst"]
 
 Place = tuple[str, str, float]  # world, condition, level
+MOST_VIDEOS = 20
 _KIND = {"unit": "", "about": "", "clean": None}
 
 
@@ -134,6 +135,19 @@ def read_evaluation(folder: str | Path) -> Evaluation:
             "again with the same --output for a report."
         )
     return Evaluation(folder, results, tuple(read_rows(folder)))
+
+
+def check_videos(count: int) -> None:
+    """Refuse a number of videos that no report has.
+
+    Raises:
+        InputError: it is out of its range.
+    """
+    if not 0 <= count <= MOST_VIDEOS:
+        raise InputError(
+            f"A report shows videos of 0 to {MOST_VIDEOS} of the worst episodes, got {count}; "
+            "choose a number in between."
+        )
 
 
 def worst(rows: Sequence[Row], count: int) -> list[Row]:

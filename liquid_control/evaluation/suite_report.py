@@ -12,17 +12,21 @@ from tqdm import tqdm
 
 import liquid_control
 from liquid_control.errors import InputError
-from liquid_control.evaluation.suite_data import Evaluation, read_evaluation
+from liquid_control.evaluation.suite_data import (
+    MOST_VIDEOS,
+    Evaluation,
+    check_videos,
+    read_evaluation,
+)
 from liquid_control.evaluation.suite_data import worst as worst_rows
 from liquid_control.evaluation.suite_page import Cases, render
 from liquid_control.evaluation.suite_roads import tiles
 from liquid_control.evaluation.suite_video import Film, film
 
-__all__ = ["check_videos", "write_report"]
+__all__ = ["write_report"]
 
 MOST_TILES = 12
 VIDEO = "worst-{}.mp4"
-MOST_VIDEOS = 20
 
 
 def write_report(folder: str | Path, worst: int = 3) -> Path:
@@ -61,19 +65,6 @@ def write_report(folder: str | Path, worst: int = 3) -> Path:
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return evaluation.folder / "report.html"
-
-
-def check_videos(count: int) -> None:
-    """Refuse a number of videos that no report has.
-
-    Raises:
-        InputError: it is out of its range.
-    """
-    if not 0 <= count <= MOST_VIDEOS:
-        raise InputError(
-            f"A report shows videos of 0 to {MOST_VIDEOS} of the worst episodes, got {count}; "
-            "choose a number in between."
-        )
 
 
 def _films(
