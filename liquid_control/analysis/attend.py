@@ -17,7 +17,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from liquid_control import __version__, models
-from liquid_control.analysis.attend_measures import Measures, table
+from liquid_control.analysis.attend_measures import Measures, markdown, table
 from liquid_control.analysis.attend_output import (
     Film,
     Stills,
@@ -248,6 +248,7 @@ class _Run:
         if self.measures:
             results["measures"] = [each.summary() for each in self.measures]
             (folder / "curves.png").write_bytes(curves_figure(results["measures"]))
+            (folder / "measures.md").write_text(markdown(results["measures"]), encoding="utf-8")
         if seconds:
             results["past"] = self._past(folder, seconds)
         return results

@@ -12,7 +12,7 @@ from liquid_control.attention.maps import maps
 from liquid_control.camera import gaussian
 from liquid_control.evaluation.statistics import bootstrap_interval
 
-__all__ = ["VARIANCES", "Measures", "table"]
+__all__ = ["VARIANCES", "Measures", "markdown", "table"]
 
 # Of the noise in the paper's active test, on the scale [0, 1].
 VARIANCES = (0.1, 0.2, 0.3)
@@ -129,6 +129,12 @@ def table(summaries: list[dict]) -> list[list[str]]:
         for place, title in enumerate(("map / random", "inverse / random", "against random")):
             rows.append([f"{name}, {title}", *(cell[place] for cell in cells)])
     return rows
+
+
+def markdown(summaries: list[dict]) -> str:
+    """The table as Markdown."""
+    header, *rows = ("|".join(("", *(f" {cell} " for cell in row), "")) for row in table(summaries))
+    return "\n".join((header, "|---" * (len(summaries) + 1) + "|", *rows)) + "\n"
 
 
 def _title(summary: dict) -> str:
