@@ -36,54 +36,18 @@ from pathlib import Path
 import numpy as np
 import tyro
 from page import put
+from scale_jobs import WORLD, Drive, drive, megabytes, nothing
 
 from liquid_control import models
 from liquid_control.files import replace_file
-from liquid_control.rollout.bundle import Bundle, model_bundle, pack
+from liquid_control.rollout.bundle import model_bundle, pack
 from liquid_control.rollout.engine import Engine
-from liquid_control.rollout.episode import run_episode
-from liquid_control.rollout.episode_bag import Settings, load_policy, load_world
-from liquid_control.rollout.pilots import PolicyPilot
+from liquid_control.rollout.episode_bag import Settings
 from liquid_control.rollout.recording import record_episodes
 
 HERE = Path(__file__).resolve().parent
-WORLD = "liquid_control/Driving-v1"
 MODEL = "driving_ncp"
-MADE = json.dumps({"seconds": 1e9})
 CONTENDERS = ("independent", "local", "ray")
-
-
-@dataclass(frozen=True)
-class Drive:
-    """One episode, as evaluations have them."""
-
-    model: Bundle
-    seconds: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Which process ended an episode, when [s], and after what processor time of its own [s]."""
-
-    process: int
-    at: float
-    spent: float
-    episode: object
-
-
-def drive(job: Drive) -> Ended:
-    env, pilot = load_world(WORLD, MADE), PolicyPilot(load_policy(job.model.folder))
-    episode = run_episode(env, pilot, job.seed, seconds=job.seconds)
-    return Ended(os.getpid(), time.monotonic(), time.process_time(), episode)
-
-
-def nothing(number: int) -> int:
-    return number
-
-
-def megabytes(count: int) -> np.ndarray:
-    return np.zeros(count * 2**20, np.uint8)
 
 
 def jobs(seconds: float, first: int, count: int) -> list[Drive]:
@@ -125,8 +89,8 @@ def turn(contender: str, seconds: float, count: int) -> Turn:
     spans = [(*np.ptp(times, axis=0), len(times) - 1) for times in by_process.values()]
     spans = [span for span in spans if span[2]]
     return Turn(
-        rate=sum(episodes / wall for wall, _, episodes in spans),
-        spent=sum(span[1] for span in spans) / sum(span[2] for span in spans),
+        rate=float(sum(episodes / wall for wall, _, episodes in spans)),
+        spent=float(sum(span[1] for span in spans) / sum(span[2] for span in spans)),
         start=min(at for _, at, _ in ends) - began,
     )
 

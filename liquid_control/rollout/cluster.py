@@ -107,8 +107,9 @@ def _start(ray: ModuleType, workers: int, scratch: str) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         _temp_dir=scratch,
-        # 15 by default, at which anything else on the machine comes first.
-        _system_config={"worker_niceness": 0},
+        # By default 15, at which anything else on the machine comes first, and jobs that run out of
+        # memory are begun again for ever.
+        _system_config={"worker_niceness": 0, "task_oom_retries": RETRIES},
     )
 
 

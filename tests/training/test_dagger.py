@@ -258,9 +258,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_recorded(recipe, run, t
 
 
 @pytest.mark.slow
-def test_the_bags_are_the_same_for_any_number_of_workers(recipe, run, tmp_path, monkeypatch):
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", [Engine(3), Engine(2, "ray")], ids=["processes", "ray"])
+def test_bags_and_models_are_the_same_on_any_engine(engine, recipe, run, tmp_path, monkeypatch):
+    if engine.engine == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[scale]'")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    learn(recipe, tmp_path / "out", tmp_path / "work", engine=Engine(3))
+    learn(recipe, tmp_path / "out", tmp_path / "work", engine=engine)
     assert told(tmp_path) == told(run)
     assert messages(tmp_path / "work" / "bags") == messages(run / "work" / "bags")
     assert weights(tmp_path / "out") == weights(run / "out")
