@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from liquid_control.errors import InputError
 
 __all__ = [
+    "ATTENTION",
     "CIRCUIT",
     "FILES",
     "GRAPH",
@@ -25,11 +26,12 @@ __all__ = [
 ]
 
 FORMAT, VERSION = "liquid_control export", 1
-GRAPH, CIRCUIT, MANIFEST = "policy.onnx", "circuit.onnx", "export.json"
+GRAPH, ATTENTION, CIRCUIT = "policy.onnx", "attention.onnx", "circuit.onnx"
+MANIFEST = "export.json"
 Precision = Literal["float32", "float16", "int8"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 # What driving from a folder takes beside the policy's own files.
-FILES = (GRAPH, MANIFEST)
+FILES = (GRAPH, ATTENTION, MANIFEST)
 # Key of the metadata that a graph carries.
 METADATA = "liquid_control"
 AGAIN = "write it again with `liquid-control export MODEL --format onnx --output DIR`"
@@ -94,14 +96,14 @@ def export_facts(folder: str | Path) -> dict[str, str]:
     }
 
 
-def read_graph(folder: str | Path) -> tuple[bytes, str]:
-    """The graph of an exported policy and its SHA-256.
+def read_graph(folder: str | Path, name: str = GRAPH) -> tuple[bytes, str]:
+    """A graph of an exported policy and its SHA-256.
 
     Raises:
         InputError: no export, or a damaged or foreign file.
     """
-    wanted = read_manifest(folder)["sha256"].get(GRAPH)
-    path = Path(folder) / GRAPH
+    wanted = read_manifest(folder)["sha256"].get(name)
+    path = Path(folder) / name
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -13,6 +13,7 @@ import torch
 from liquid_control import __version__
 from liquid_control.deploy.calibration import calibration_frames
 from liquid_control.deploy.export_files import (
+    ATTENTION,
     CIRCUIT,
     GRAPH,
     MANIFEST,
@@ -32,6 +33,8 @@ from liquid_control.policy.fingerprint import configuration_hash, weights_hash
 
 __all__ = ["export_onnx", "policy_model"]
 
+# Outputs that only some frames are asked for.
+ON_DEMAND = ("attention", "activity")
 # Beside weights and configuration: the node's attention monitor is calibrated with the model.
 COPIED = ("config.json", "model.safetensors", "attention_monitor.json")
 NORMALISATION = (
@@ -76,9 +79,14 @@ def export_onnx(
     metadata = _describe(policy, precision, config["weights_sha256"])
     if frames is not None:
         metadata["calibration"] = {"bag": str(calibrate), "frames": len(frames)}
-    graphs = {}
+    whole, graphs = policy_model(policy, precision, frames), {}
+    given = [each.name for each in whole.graph.input]
+    decided = [each.name for each in whole.graph.output if each.name not in ON_DEMAND]
+    # A runtime computes all outputs of a graph, and attention takes a quarter of the head's time.
+    parts = onnx.utils.Extractor(whole)
     for name, model in (
-        (GRAPH, policy_model(policy, precision, frames)),
+        (GRAPH, parts.extract_model(given, decided)),
+        (ATTENTION, parts.extract_model(["frames"], list(ON_DEMAND))),
         (CIRCUIT, circuit_model(policy)),
     ):
         onnx.helper.set_model_props(model, {METADATA: json.dumps(metadata)})
@@ -98,7 +106,7 @@ def export_onnx(
 def policy_model(
     policy: Policy, precision: Precision = "float32", frames: np.ndarray | None = None
 ) -> onnx.ModelProto:
-    """The whole policy: head, circuit, limits; see `docs/deploy.md` for its inputs and outputs.
+    """Head, circuit, limits and attention; see `docs/deploy.md` for inputs and outputs.
 
     Args:
         policy: in float32.

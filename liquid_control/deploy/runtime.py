@@ -17,8 +17,14 @@ from liquid_control.camera import CameraSetup
 from liquid_control.command import CommandSpec
 from liquid_control.deploy.c_driver import CDriver
 from liquid_control.deploy.c_files import is_c_export
-from liquid_control.deploy.export_files import is_export, read_graph, read_manifest, read_metadata
-from liquid_control.deploy.sessions import RUNTIMES, check_runtime
+from liquid_control.deploy.export_files import (
+    ATTENTION,
+    is_export,
+    read_graph,
+    read_manifest,
+    read_metadata,
+)
+from liquid_control.deploy.sessions import RUNTIMES, Session, check_runtime
 from liquid_control.policy.decision import Decision, frame_hash
 
 if TYPE_CHECKING:
@@ -63,13 +69,11 @@ class ExportDriver:
             "graph": sha256,
         }
         self._numbers = len(self.state_names)
-        # What every decision needs. What else was asked for after the frame before is computed
-        # along with it, so that attention on every frame does not run the head twice.
         order = ("command", "features", "next_state", "time_constants")
-        self._every = [name for name in order if name in self._session.outputs]
-        self._asked: set[str] = set()
-        self._results: dict[str, np.ndarray] = {}
-        self._feeds: dict[str, np.ndarray] = {}
+        self._names = [name for name in order if name in self._session.outputs]
+        # Its own, as a caller may use the array of a frame again.
+        self._pixels = np.empty((1, self.camera.height, self.camera.width, 3), np.uint8)
+        self._seen: dict[str, np.ndarray] | None = None
         self.reset()
 
     @cached_property
@@ -101,15 +105,13 @@ class ExportDriver:
         """
         if not 0 <= elapsed_s < math.inf:
             raise ValueError(f"Elapsed times must be finite and 0 s or more, got {elapsed_s} s.")
-        prepared = np.ascontiguousarray(self.camera.apply(frame))
-        feeds = {"frames": prepared[None]}
+        np.copyto(self._pixels[0], self.camera.apply(frame))
+        feeds = {"frames": self._pixels}
         if self._numbers:
             feeds |= {"state": self._state, "elapsed": np.array([elapsed_s], np.float32)}
-        names = [*self._every, *sorted(self._asked)]
-        results = dict(zip(names, self._session.run(names, feeds), strict=True))
+        results = dict(zip(self._names, self._session.run(self._names, feeds), strict=True))
         # Not before it has worked, so that a refused frame leaves the driver as it was.
-        self._feeds, self._results, self._asked = feeds, results, set()
-        before, reset, self._fresh = self._state, self._fresh, False
+        before, reset, self._fresh, self._seen = self._state, self._fresh, False, {}
         self._state = results.get("next_state", before)
         self.features = results["features"][0]
         constants = results.get("time_constants")
@@ -122,28 +124,36 @@ class ExportDriver:
             else constants[0],
             elapsed=float(elapsed_s),
             reset=reset,
-            frame_hash=frame_hash(prepared),
+            frame_hash=frame_hash(self._pixels[0]),
         )
 
     def attention(self) -> np.ndarray:
-        """Where the head looked last, as `Driver.attention`.
+        """Where the head looked last, as `Driver.attention`; runs the head once more.
 
         Raises:
             RuntimeError: no frame came yet.
+            InputError: the graph for it is damaged.
         """
-        return self._also("attention")
+        return self._look()["attention"]
 
     def activity(self) -> np.ndarray:
         """How strongly the first and the last convolution answered, as `Driver.activity`."""
-        return self._also("activity")
+        return self._look()["activity"]
 
-    def _also(self, name: str) -> np.ndarray:
-        if not self._feeds:
+    @cached_property
+    def _eyes(self) -> Session:
+        """The graph for attention, loaded when it is first asked for."""
+        return RUNTIMES[self.facts["runtime"]](read_graph(self.folder, ATTENTION)[0])
+
+    def _look(self) -> dict[str, np.ndarray]:
+        """What was seen in the last frame, computed once."""
+        if self._seen is None:
             raise RuntimeError("Attention needs a frame; call step() before attention().")
-        self._asked.add(name)
-        if name not in self._results:
-            (self._results[name],) = self._session.run([name], self._feeds)
-        return self._results[name][0]
+        if not self._seen:
+            names = ("attention", "activity")
+            found = self._eyes.run(names, {"frames": self._pixels})
+            self._seen = {name: each[0] for name, each in zip(names, found, strict=True)}
+        return self._seen
 
 
 def load_driver(folder: str | Path, runtime: str | None = None) -> Driver | ExportDriver | CDriver:

@@ -34,7 +34,7 @@ class Session(Protocol):
     outputs: dict[str, tuple[int, ...]]
 
     def run(self, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-        """The outputs with these names; nothing is computed for the others."""
+        """The outputs with these names. The others are computed too: a graph is run whole."""
 
 
 class OnnxSession:
@@ -55,66 +55,50 @@ class OnnxSession:
         # ONNX Runtime's own exceptions have no common class but this one.
         except Exception as error:
             raise _unreadable(error) from error
-        self._options = runtime.RunOptions()
-        self._options.only_execute_path_to_fetches = True
         self.version = runtime.__version__
         self.metadata = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
         self.inputs = {item.name: tuple(item.shape[1:]) for item in self._session.get_inputs()}
         self.outputs = {item.name: tuple(item.shape[1:]) for item in self._session.get_outputs()}
 
     def run(self, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-        return self._session.run(names, feeds, self._options)
+        return self._session.run(names, feeds)
 
 
 class OpenVinoSession:
-    """OpenVINO on the processor; a graph is compiled for each set of outputs that is asked for."""
+    """OpenVINO on the processor, for one batch size, that of the first run."""
 
     name = "openvino"
 
     def __init__(self, content: bytes) -> None:
-        self._openvino = _package("openvino", "openvino")
-        self._core = self._openvino.Core()
-        self._content = content
-        model = self._read()
-        self.version = self._openvino.__version__
-        place = ["framework", METADATA]
-        self.metadata = model.get_rt_info(place).value if model.has_rt_info(place) else None
-        self.inputs = {item.any_name: _shape(item) for item in model.inputs}
-        self.outputs = {item.any_name: _shape(item) for item in model.outputs}
-        self._compiled: dict[tuple[str, ...], Any] = {}
-
-    def run(self, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
-        key = tuple(names)
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(key, len(next(iter(feeds.values()))))
-        request, needed = self._compiled[key]
-        results = request.infer({name: feeds[name] for name in needed}, share_inputs=True)
-        return [results[name] for name in key]
-
-    def _read(self) -> Any:
+        openvino = _package("openvino", "openvino")
+        self._core = openvino.Core()
         try:
-            return self._core.read_model(self._content, b"")
+            self._model = self._core.read_model(content, b"")
         except RuntimeError as error:
             raise _unreadable(error) from error
+        self.version = openvino.__version__
+        place = ["framework", METADATA]
+        found = self._model.has_rt_info(place)
+        self.metadata = self._model.get_rt_info(place).value if found else None
+        self.inputs = {item.any_name: _shape(item) for item in self._model.inputs}
+        self.outputs = {item.any_name: _shape(item) for item in self._model.outputs}
+        self._request: Any = None
 
-    def _compile(self, names: tuple[str, ...], batch: int) -> tuple[Any, list[str]]:
-        """A request for these outputs alone; it computes nothing for the others."""
-        whole = self._read()
-        by_name = {result.any_name: result for result in whole.outputs}
-        results = [by_name[name].node for name in names]
-        needed = _needed(results)
-        inputs = [each for each in whole.get_parameters() if each.friendly_name in needed]
-        model = self._openvino.Model(results, inputs, "policy")
-        shapes = {each.friendly_name: (batch, *self.inputs[each.friendly_name]) for each in inputs}
-        model.reshape(shapes)
+    def run(self, names: Sequence[str], feeds: Feeds) -> list[np.ndarray]:
+        if self._request is None:
+            self._request = self._compile({name: each.shape for name, each in feeds.items()})
+        results = self._request.infer(dict(feeds), share_inputs=True)
+        return [results[name] for name in names]
+
+    def _compile(self, shapes: dict[str, tuple[int, ...]]) -> Any:
+        self._model.reshape(shapes)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": 1,
             # Some processors would take bfloat16.
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        compiled = self._core.compile_model(model, "CPU", settings)
-        return compiled.create_infer_request(), list(shapes)
+        return self._core.compile_model(self._model, "CPU", settings).create_infer_request()
 
 
 RUNTIMES: dict[str, type] = {"onnx": OnnxSession, "openvino": OpenVinoSession}
@@ -131,20 +115,6 @@ def check_runtime(name: str) -> str:
             f"A policy is exported for {' or '.join(RUNTIMES)}, got runtime {name!r}; choose one."
         )
     return name
-
-
-def _needed(results: Sequence[Any]) -> set[str]:
-    """Names of the inputs that results are computed from."""
-    found, seen, waiting = set(), set(), list(results)
-    while waiting:
-        node = waiting.pop()
-        if node.friendly_name in seen:
-            continue
-        seen.add(node.friendly_name)
-        if node.get_type_name() == "Parameter":
-            found.add(node.friendly_name)
-        waiting += [source.get_source_output().get_node() for source in node.inputs()]
-    return found
 
 
 def _shape(item: Any) -> tuple[int, ...]:

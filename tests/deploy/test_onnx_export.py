@@ -91,17 +91,24 @@ def test_a_circuit_that_no_graph_can_follow_is_refused(small, tmp_path, circuit,
 
 def test_rows_of_a_batch_do_not_see_one_another(exported, frames):
     """Each row with a state and an elapsed time of its own."""
-    session = onnxruntime.InferenceSession(str(exported / "policy.onnx"))
+    sessions = {
+        name: onnxruntime.InferenceSession(str(exported / f"{name}.onnx"))
+        for name in ("policy", "attention")
+    }
     rng = np.random.default_rng(0)
     feeds = {
         "frames": frames[:3],
         "state": rng.normal(0, 0.3, (3, 19)).astype(np.float32),
         "elapsed": np.array([0.0, 1 / 30, 0.5], np.float32),
     }
-    names = ["command", "next_state", "attention"]
-    together = session.run(names, feeds)
+
+    def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        seen = sessions["attention"].run(["attention"], {"frames": feeds["frames"]})
+        return [*sessions["policy"].run(["command", "next_state"], feeds), *seen]
+
+    together = run(feeds)
     for row in range(3):
-        alone = session.run(names, {name: each[row : row + 1] for name, each in feeds.items()})
+        alone = run({name: each[row : row + 1] for name, each in feeds.items()})
         for one, all_rows in zip(alone, together, strict=True):
             np.testing.assert_allclose(one[0], all_rows[row], atol=1e-6)
     assert np.array_equal(together[1][0], feeds["state"][0])

@@ -60,6 +60,17 @@ def test_attention_is_computed_on_demand_and_changes_no_command(exported, frames
     assert np.array_equal(quiet.attention(), watched.attention())
 
 
+def test_attention_is_of_the_frame_that_was_decided_on(exported, frames):
+    """Also when its array holds something else by now."""
+    driver, buffer = ExportDriver(exported), frames[0].copy()
+    driver.step(buffer, 0.1)
+    buffer[:] = frames[1]
+    late = driver.attention()
+    driver.reset()
+    driver.step(frames[0], 0.1)
+    assert np.array_equal(driver.attention(), late)
+
+
 def test_a_decision_is_made_again_to_the_bit_from_its_record(exported, frames):
     driver, again = ExportDriver(exported), ExportDriver(exported)
     for frame in frames[:6]:
@@ -102,7 +113,7 @@ def test_what_drives_is_what_the_folder_was_made_for(folder, exported, copy):
         load_driver(copy)
 
 
-def test_a_damaged_graph_is_refused(copy):
+def test_a_damaged_graph_is_refused(copy, exported):
     content = bytearray((copy / "policy.onnx").read_bytes())
     content[len(content) // 2] ^= 1
     (copy / "policy.onnx").write_bytes(content)
@@ -112,6 +123,12 @@ def test_a_damaged_graph_is_refused(copy):
     sign(copy)
     with pytest.raises(InputError, match="no ONNX file that this runtime reads"):
         ExportDriver(copy)
+    (copy / "attention.onnx").write_bytes(b"")
+    driver = ExportDriver(Path(shutil.copytree(exported, copy.with_name("again"))))
+    driver.folder = copy
+    driver.step(np.zeros((24, 40, 3), np.uint8), 0.1)
+    with pytest.raises(InputError, match=r"attention\.onnx is damaged"):
+        driver.attention()
     (copy / "policy.onnx").unlink()
     with pytest.raises(InputError, match="cannot be read"):
         ExportDriver(copy)
