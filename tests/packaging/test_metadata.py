@@ -14,7 +14,7 @@ import liquid_control
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {"fast", "sim", "carracing", "train", "ros", "viz", "export", "scale"}
-EXTRAS |= {"bench", "openvino", "data", "rl", "view", "dev", "test", "all"}
+EXTRAS |= {"bench", "openvino", "data", "rl", "view", "attend", "docs", "dev", "test", "all"}
 
 
 @pytest.fixture(scope="module")
