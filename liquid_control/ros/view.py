@@ -29,6 +29,7 @@ def view(
     namespace: str = "",
     domain: int | None = None,
     camera: str = "",
+    shared_memory: bool = False,
 ) -> int:
     """Serve a live page: what the vehicle sees, decides and is told, and why it stands.
 
@@ -44,6 +45,8 @@ def view(
         domain: ROS_DOMAIN_ID of the vehicle, as `liquid-control drive` prints it; by default the
             environment's.
         camera: topic of the camera; by default the one that the policy sees.
+        shared_memory: for plain pictures of a large raw camera, most of which are lost without it;
+            a page that is then killed by force can take the nodes along that it shares it with.
 
     Returns:
         0 when it was ended.
@@ -63,4 +66,4 @@ def view(
             arguments += ["-p", f"{name}:='{value}'"]
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace.strip('/')}"]
-    return main(arguments)
+    return main(arguments, shared_memory)

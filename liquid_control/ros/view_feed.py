@@ -133,7 +133,8 @@ class Feed:
         if stream == "attention":
             return self._node.resolve_topic_name(OVERLAY), CompressedImage
         topic = self._node.resolve_topic_name(self._camera or self._facts.get("image") or CAMERA)
-        for name in (topic, f"{topic}/compressed"):
+        # Compressed ones first: large raw frames get lost on their way without shared memory.
+        for name in (f"{topic}/compressed", topic):
             for publisher in self._node.get_publishers_info_by_topic(name):
                 if publisher.topic_type == "sensor_msgs/msg/CompressedImage":
                     return name, CompressedImage

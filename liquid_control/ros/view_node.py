@@ -181,8 +181,8 @@ class ViewNode(Node):
         self._end_wiring()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    return run(ViewNode, arguments, shared_memory=False)
+def main(arguments: list[str] | None = None, shared_memory: bool = False) -> int:
+    return run(ViewNode, arguments, shared_memory)
 
 
 if __name__ == "__main__":

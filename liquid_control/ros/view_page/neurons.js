@@ -11,6 +11,11 @@ export function make(kind, attributes, parent, text) {
   return element;
 }
 
+// Only what has changed: an attribute that is set is drawn again.
+function put(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
 // Of neurons whose wiring is not known: a row for each layer that their names tell.
 export function plain(names) {
   const layers = [...new Set(names.map((name) => name.replace(/_?\d+$/, "")))];
@@ -37,8 +42,11 @@ export class Wiring {
     const counts = {};
     for (const { layer } of layout.neurons) counts[layer] = (counts[layer] ?? 0) + 1;
     const told = Object.entries(counts).map(([layer, count]) => `${count} ${LAYERS[layer] ?? layer}`).join(", ");
-    const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
+    // What never changes lies on a layer of its own, which the browser draws once.
+    const view = { viewBox: `0 0 ${width} ${height}` };
+    const still = make("svg", { ...view, role: "img",
       "aria-label": `Wiring with activity: ${told}; ${layout.synapses.length} synapses` });
+    const svg = make("svg", { ...view, class: "live", "aria-hidden": true });
     for (const [layer, count] of Object.entries(counts)) {
       const members = layout.neurons.filter((neuron) => neuron.layer === layer);
       const middle = members.reduce((sum, neuron) => sum + neuron.x, 0) / members.length;
@@ -46,18 +54,18 @@ export class Wiring {
       const x = { first: 4, last: width - 4 }[side] ?? middle;
       // Above its column; above its row where the wiring is not known.
       const y = layout.synapses.length ? 26 : Math.min(...members.map((neuron) => neuron.y)) - 22;
-      make("text", { class: `layer ${side}`, x, y }, svg, `${count} ${layer}`);
+      make("text", { class: `layer ${side}`, x, y }, still, `${count} ${layer}`);
     }
-    const lines = make("g", {}, svg);
+    const isSensory = ({ source }) => layout.neurons[source].state === null;
     this.paths = layout.synapses.map((synapse) => {
       const path = make("path", { class: synapse.polarity > 0 ? "excites" : "inhibits", d: synapse.path,
-        "stroke-width": 0.8, opacity: 0.1 }, lines);
+        "stroke-width": 0.8, opacity: 0.1 }, synapse.weight === undefined || isSensory(synapse) ? still : svg);
       const ends = [synapse.source, synapse.target].map((place) => layout.neurons[place].name.replace("_", " "));
       make("title", {}, path, ends.join(" to "));
       return path;
     });
     this.faces = layout.neurons.map((neuron) => {
-      const group = make("g", { class: neuron.layer }, svg);
+      const group = make("g", { class: neuron.layer }, neuron.state === null ? still : svg);
       make("title", {}, group, neuron.name.replace("_", " "));
       const place = { cx: neuron.x, cy: neuron.y };
       make("circle", { class: "face", ...place, r: neuron.radius }, group);
@@ -65,7 +73,7 @@ export class Wiring {
       if (neuron.radius >= 9) make("text", { x: neuron.x, y: neuron.y + 4 }, group, neuron.name.replace(/^.*_/, ""));
       return fill;
     });
-    box.replaceChildren(svg);
+    box.replaceChildren(still, svg);
   }
 
   // Colour of the states, and width of the currents between neurons: both against the largest seen.
@@ -75,8 +83,8 @@ export class Wiring {
     neurons.forEach((neuron, place) => {
       if (neuron.state === null) return;
       const share = (states[neuron.state] ?? 0) / this.largest.state;
-      this.faces[place].setAttribute("fill", share > 0 ? "var(--up)" : "var(--down)");
-      this.faces[place].setAttribute("fill-opacity", Math.min(1, Math.abs(share)).toFixed(2));
+      put(this.faces[place], "fill", share > 0 ? "var(--up)" : "var(--down)");
+      put(this.faces[place], "fill-opacity", Math.min(1, Math.abs(share)).toFixed(2));
     });
     const currents = synapses.map((synapse) => {
       const before = neurons[synapse.source].state;
@@ -88,8 +96,8 @@ export class Wiring {
     currents.forEach((current, place) => {
       if (current === null) return;
       const size = Math.min(1, Math.abs(current) / this.largest.current);
-      this.paths[place].setAttribute("stroke-width", (0.6 + 5 * size).toFixed(2));
-      this.paths[place].setAttribute("opacity", (0.1 + 0.85 * Math.sqrt(size)).toFixed(3));
+      put(this.paths[place], "stroke-width", (0.6 + 5 * size).toFixed(1));
+      put(this.paths[place], "opacity", (0.1 + 0.85 * Math.sqrt(size)).toFixed(2));
     });
   }
 }
@@ -130,7 +138,7 @@ export class Constants {
     this.grow(seconds);
     this.bars.forEach((bar, place) => {
       const share = seconds[place] > 0 ? (Math.log10(seconds[place]) - this.low) / (this.high - this.low) : 0;
-      bar.style.height = `${(100 * share).toFixed(1)}%`;
+      bar.style.transform = `scaleY(${share.toFixed(3)})`;
     });
   }
 }

@@ -3,8 +3,15 @@
 const SPAN = 20; // [s]
 const GAP = 0.6; // between points of one line [s]
 
+// Asked for hundreds of times a second: kept until the page turns light or dark.
+const styles = new Map();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => styles.clear());
+
 export function style(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!styles.has(name)) {
+    styles.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  }
+  return styles.get(name);
 }
 
 // A canvas in the pixels of this screen; null while it has no size.

@@ -28,7 +28,8 @@ export function paintVehicle(stop) {
   texts.forEach((text, place) => {
     if (box.children[place].textContent !== text) box.children[place].textContent = text;
   });
-  $("reason").textContent = why.filter(Boolean).map((text) => text[0].toUpperCase() + text.slice(1)).join(". ");
+  const reason = why.filter(Boolean).map((text) => text[0].toUpperCase() + text.slice(1)).join(". ");
+  if ($("reason").textContent !== reason) $("reason").textContent = reason;
   const rows = [];
   for (const [name, value] of Object.entries(now.safety ?? {})) {
     if (TOLD[name]) rows.push([`${TOLD[name][0]} told`, `${format(value, 2)} ${TOLD[name][1]}`]);
@@ -70,8 +71,9 @@ function list(box, rows) {
       row.innerHTML = "<dt></dt><dd></dd>";
       box.append(row);
     }
-    row.firstChild.textContent = name;
-    row.lastChild.textContent = value;
+    [name, String(value)].forEach((text, side) => {
+      if (row.children[side].textContent !== text) row.children[side].textContent = text;
+    });
   });
 }
 
