@@ -6,8 +6,8 @@
 Everything runs in one thread, on one row, and takes turns, so that a change of the machine's speed
 meets all; the medians over the turns are shown. A frame is an image of the policy's size that comes
 as an array; what comes out is a command in physical units. "Head" is the vision head alone in the
-same program, from the same frame; "frame" is everything: head, circuit, limits, and in Python the
-hash of the frame that an audit needs.
+same program, from the same frame; "frame" is everything: head, circuit, limits. "Decision" is what
+the policy node does in Python: also the hash of the frame and what else an audit needs.
 
 Start-up is the time from starting a process to its first command, memory what its resident set has
 grown by since Python began, or all of it where there is no Python.
@@ -53,7 +53,7 @@ from liquid_control.files import replace_file
 from liquid_control.policy import Driver, Policy
 
 PERIOD = 1 / 30
-STEPS, FRAMES = 100, 5  # calls a turn
+CALLS = {"circuit": 100, "head": 5, "frame": 5, "decision": 5}  # a turn
 C_TURNS = 6
 RESULTS = Path(__file__).resolve().parent / "results" / "deploy.json"
 # What a small robot's computer has: a Raspberry Pi Zero 2 W, one of its cores.
@@ -101,13 +101,14 @@ class Contender:
     circuit: Callable[[], object] | None
     head: Callable[[], object] | None
     frame: Callable[[], object] | None
-    start: list[str] | Callable[[], list[str]]
+    decision: Callable[[], object] | None
+    start: list[str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
     memory_mib: float = float("nan")
     start_s: float = float("inf")
 
     def turn(self) -> None:
-        for name, calls in (("circuit", STEPS), ("head", FRAMES), ("frame", FRAMES)):
+        for name, calls in CALLS.items():
             call = getattr(self, name)
             if call is None:
                 continue
@@ -138,6 +139,7 @@ class C:
         told = json.loads(done.stdout)
         for name, key in (("circuit", "step"), ("head", "head"), ("frame", "frame")):
             contender.seconds.setdefault(name, []).append(told[f"{key}_median_ns"] * 1e-9)
+        contender.memory_mib = told["memory_kib"] / 1024
 
 
 def inference(call: Callable[[], object], context: Callable = nullcontext) -> Callable[[], object]:
@@ -164,6 +166,7 @@ def by_ncps(policy: Policy, frame: np.ndarray, start: list[str]) -> Contender:
         inference(lambda: network(features[:, None], state)),
         inference(lambda: policy.head(pixels)),
         inference(decide),
+        None,
         start,
     )
 
@@ -174,6 +177,11 @@ def by_torch(
     driver, circuit = Driver(policy), policy.circuit
     pixels = torch.from_numpy(frame[None])
     features, state, prepared = torch.rand(1, 32), torch.zeros(1, 19), circuit.prepare()
+    spec = policy.spec
+
+    def command() -> np.ndarray:
+        outputs, _ = circuit.step(policy.head(pixels), state, PERIOD, prepared)
+        return spec.clip((outputs * policy.scale)[0].numpy())
 
     def decide() -> object:
         with context():
@@ -183,6 +191,7 @@ def by_torch(
         name,
         inference(lambda: circuit.step(features, state, PERIOD, prepared), context),
         inference(lambda: policy.head(pixels)),
+        inference(command, context),
         decide,
         start,
     )
@@ -200,10 +209,13 @@ def by_export(name: str, folder: Path, runtime: str, frame: np.ndarray, start: l
     extractor = onnx.utils.Extractor(onnx.load(folder / GRAPH))
     alone = extractor.extract_model(["frames"], ["features"]).SerializeToString()
     head = RUNTIMES[runtime](alone)
+    whole = RUNTIMES[runtime]((folder / GRAPH).read_bytes())
+    given = {"frames": frame[None], "state": feeds["state"], "elapsed": feeds["elapsed"]}
     return Contender(
         name,
         lambda: circuit.run(["command", "next_state"], feeds),
         lambda: head.run(["features"], {"frames": frame[None]}),
+        lambda: whole.run(["command", "next_state"], given),
         lambda: driver.step(frame, PERIOD),
         start,
     )
@@ -224,12 +236,10 @@ def start_up(contender: Contender, image: bytes) -> None:
     said = process.stdout.readline()
     contender.start_s = min(contender.start_s, time.perf_counter() - began)
     process.stdout.close()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or not said:
+    if process.wait() or not said:
         raise SystemExit(f"{contender.name} gave no command in a fresh process.")
-    in_python = contender.start[0] == sys.executable
-    contender.memory_mib = float(said) if in_python else used.ru_maxrss / 1024
+    if contender.start[0] == sys.executable:
+        contender.memory_mib = float(said)
 
 
 def contenders(
@@ -265,7 +275,7 @@ def contenders(
     for head in ("float", "int8") if calibrate else ("float",):
         program = C(folder, head, calibrate if head == "int8" else None, work)
         start = [str(program.programs["main"]), str(PERIOD)]
-        contender = Contender(f"C, {head}", None, None, None, start)
+        contender = Contender(f"C, {head}", None, None, None, None, start)
         found.append(contender)
         in_c.append((program, contender))
     return found, in_c
@@ -320,13 +330,14 @@ def measure(folder: Path, calibrate: Path | None, turns: int, fresh: int) -> dic
 
 def markdown(results: dict) -> str:
     lines = [
-        "| program | circuit step | head alone | frame to command | frame / head | memory "
-        "| start-up |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| program | circuit step | head alone | frame to command | frame / head | decision "
+        "| memory | start-up |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [
         f"| {row['name']} | {1e6 * row['circuit_s']:.1f} µs | {1e3 * row['head_s']:.2f} ms "
         f"| {1e3 * row['frame_s']:.2f} ms | {row['frame_per_head']:.2f} "
+        f"| {_milliseconds(row.get('decision_s'))} "
         f"| {row['memory_mib']:.0f} MiB | {row['start_s']:.2f} s |"
         for row in results["rows"]
     ]
@@ -347,6 +358,10 @@ def markdown(results: dict) -> str:
         f"30 Hz with {', '.join(fits) or 'none of them'}. Its core also does less in a cycle."
     )
     return "\n".join([*lines, "", said, "", budget])
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{1e3 * seconds:.2f} ms"
 
 
 def _processor() -> str:
