@@ -219,8 +219,8 @@ def _films(evaluation: Evaluation, cases: Cases) -> str:
         items.append(_film(evaluation, film, content if embedded else None))
     note = (
         "The worst episodes, each model in its turn: crashes before others, early ones first. "
-        "Driven again for this page: what the model saw, where it looked (VisualBackProp), its "
-        "command, and the road from above. "
+        "Driven again for this page: what the model saw, where it looked (VisualBackProp, "
+        "over the smoothed frame in noise), its command, and the road from above. "
     )
     if inside < len(items):
         note += (

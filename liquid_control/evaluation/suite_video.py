@@ -38,7 +38,7 @@ CLIP_S, AFTER_S = 20.0, 8.0
 STANDS_S = 1.5  # how long the last picture stays
 QUALITY = 25  # x264's constant rate factor
 # At most so many bits and pictures per second: noise cannot be compressed, and would take 40 MB.
-BITS, PICTURES = 3_000_000, 16
+BITS, PICTURES = 4_000_000, 16
 TRACE = 4000
 
 
@@ -73,9 +73,12 @@ class _Shot:
 class _Watched(PolicyPilot):
     """A policy that also says where it looked."""
 
-    def attention(self, frame: np.ndarray) -> np.ndarray:
-        """The frame as the policy saw it, with its saliency, uint8 RGB."""
-        return overlay(self._driver.policy.camera.apply(frame), self._driver.attention())
+    def attention(self, frame: np.ndarray, noisy: bool) -> np.ndarray:
+        """The frame as the policy saw it, with its saliency, uint8 RGB; smoothed if it is noisy."""
+        seen = self._driver.policy.camera.apply(frame)
+        # Over noise nobody sees a colour.
+        shown = cv2.medianBlur(seen, 5) if noisy else seen
+        return overlay(shown, self._driver.attention())
 
 
 class _Clip:
@@ -153,7 +156,7 @@ def _again(
         if clip.wants(moment.time):
             looked = isinstance(pilot, _Watched)
             frame = np.array(moment.frame)
-            attention = pilot.attention(frame) if looked else None
+            attention = pilot.attention(frame, job.perturbation.noise > 0) if looked else None
             kept = Moment(moment.time, frame, np.array(moment.action), moment.info)
             clip.add(_Shot(kept, attention))
         on_step()
