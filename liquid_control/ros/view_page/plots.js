@@ -65,11 +65,12 @@ export class History {
   }
 }
 
-// lines: [{ name, color, width }], drawn in this order; limits: { low, high } that are shown at least
-export function draw(canvas, history, lines, limits) {
+// lines: [{ name, color, width }], drawn in this order; limits: { low, high } that are shown at least;
+// dated: with the times below
+export function draw(canvas, history, lines, limits, dated = true) {
   const context = prepare(canvas);
   if (!context) return;
-  const left = 46, right = canvas.clientWidth - 4, top = 6, foot = canvas.clientHeight - 17;
+  const left = 46, right = canvas.clientWidth - 4, top = 6, foot = canvas.clientHeight - (dated ? 17 : 5);
   const end = history.points.at(-1)?.time ?? 0;
   let { low, high } = limits;
   for (const { name } of lines) {
@@ -86,7 +87,7 @@ export function draw(canvas, history, lines, limits) {
 
   context.lineWidth = 1;
   context.textBaseline = "middle";
-  const size = step(high - low, (foot - top) / 30);
+  const size = step(high - low, Math.max(3, (foot - top) / 30));
   const digits = Math.max(0, -Math.floor(Math.log10(size)));
   for (let value = Math.ceil(low / size) * size; value <= high; value += size) {
     const row = Math.round(y(value)) + 0.5, zero = Math.abs(value) < size / 2;
@@ -102,7 +103,7 @@ export function draw(canvas, history, lines, limits) {
     context.fillText((zero ? 0 : value).toFixed(digits).replace("-", "−"), left - 7, row);
   }
   context.textBaseline = "alphabetic";
-  for (let ago = 0; ago <= SPAN; ago += 5) {
+  for (let ago = 0; dated && ago <= SPAN; ago += 5) {
     context.textAlign = ago === 0 ? "right" : ago === SPAN ? "left" : "center";
     context.fillText(ago ? `−${ago} s` : "now", x(end - ago), canvas.clientHeight - 3);
   }

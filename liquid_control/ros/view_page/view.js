@@ -177,6 +177,7 @@ function layPlots() {
 
 function paintPlots() {
   const lines = Object.entries(WHO).filter(([who]) => shown.has(who)).map(([name, who]) => ({ name, ...who }));
+  const bottom = [...plots.values()].at(-1);
   for (const plot of plots.values()) {
     const last = plot.history.points.at(-1);
     const values = lines.filter(({ name }) => last && last[name] !== null).reverse();
@@ -187,7 +188,7 @@ function paintPlots() {
       value.textContent = format(last[name]);
     });
     while (plot.values.childElementCount > values.length) plot.values.lastChild.remove();
-    draw(plot.canvas, plot.history, lines, plot.limits);
+    draw(plot.canvas, plot.history, lines, plot.limits, plot === bottom);
   }
   if ($("who").childElementCount !== lines.length) {
     $("who").replaceChildren(...lines.reverse().map(({ text, color }) => {
