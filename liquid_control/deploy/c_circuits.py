@@ -125,9 +125,10 @@ def _synapses(
     # Without a synapse there is still an array, as C has none of length 0.
     rows = rows or [f"    {row % ('0.0F', 0)},\n"]
     text = f"static const synapse {name}[{len(rows)}] = {{\n{''.join(rows)}}};\n"
+    index = integers(f"{name}_first", first, "uint16_t", "[UNITS + 1]")
     return [
         Table(text, len(rows) * (4 * columns.shape[1] + 4)),
-        integers(f"{name}_first", first, "uint16_t", "[UNITS + 1]"),
+        index.noted("Where the synapses of each neuron begin in the table above."),
     ]
 
 
@@ -168,9 +169,9 @@ def _ltc(circuit: LTC) -> CircuitCode:
             columns(circuit.recurrent, np.ones(units), np.zeros(units)),
             *(wiring.names, wiring.names, "{%s, %d}"),
         ),
-        reals("leak_pull", conductance * _numpy(circuit.leak_potential), "[UNITS]"),
-        reals("leak_conductance", conductance, "[UNITS]"),
-        reals("capacitance", _numpy(circuit.capacitance), "[UNITS]"),
+        reals("leak_pull", conductance * _numpy(circuit.leak_potential), "[UNITS]").noted("g v"),
+        reals("leak_conductance", conductance, "[UNITS]").noted("g"),
+        reals("capacitance", _numpy(circuit.capacitance), "[UNITS]").noted("C, in units of time"),
         reals("output_weight", _numpy(circuit.output_weight), "[OUTPUTS]"),
         reals("output_bias", _numpy(circuit.output_bias), "[OUTPUTS]"),
     ]

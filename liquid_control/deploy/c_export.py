@@ -123,7 +123,7 @@ def sources(
         if eyes is None
         else f", {head} head for {policy.camera.height} x " + (f"{policy.camera.width} px")
     )
-    scratch = "" if eyes is None else f", {eyes.ram:,} bytes of RAM for the scratch of the head"
+    scratch = "" if eyes is None else f", {eyes.ram:,} of scratch"
     places = {
         "prefix": prefix,
         "PREFIX": prefix.upper(),
@@ -132,7 +132,7 @@ def sources(
         "hash": weights_sha256,
         "version": __version__,
         "flash": f"{flash_circuit + flash_head:,}",
-        "ram": f"{4 * state} bytes of RAM for the state{scratch}",
+        "ram": f"{4 * state} of state{scratch}",
     }
     header = fragment(
         "model.h",
@@ -221,7 +221,7 @@ def _tables(
         f"{{{strings([output.unit for output in spec.outputs])}}};\n",
         reals(f"{prefix}_output_low", spec.low, count, static=False),
         reals(f"{prefix}_output_high", spec.high, count, static=False),
-        "\nenum {\n"
+        "/* Sizes. */\nenum {\n"
         + ",\n".join(f"    {name} = {value}" for name, value in constants.items())
         + "\n};\n\n/* What the circuit counts as one unit of time [s]. */\n"
         + "".join(f"#define {name} {literal(value)}\n" for name, value in defines.items()),

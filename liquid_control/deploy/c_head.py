@@ -112,11 +112,14 @@ def float_head(head: VisionHead, prefix: str) -> HeadCode:
         blank[..., : shape.filters] = weight
         bias = np.zeros(shape.padded)
         bias[: shape.filters] = convolution.bias.detach().numpy()
-        tables.append(reals(f"weight_{shape.number}", blank.ravel(), f"[{blank.size}]"))
+        table = reals(f"weight_{shape.number}", blank.ravel(), f"[{blank.size}]")
+        order = f"Convolution {shape.number}, by row, column, channel and filter."
+        tables.append(table.noted(order))
         tables.append(reals(f"bias_{shape.number}", bias, f"[{shape.padded}]"))
         code += _convolve_float(shape)
     dense = head.dense_weight.detach().numpy().transpose(1, 0, 2)  # (pixels, filters, units)
-    tables.append(reals("dense_weight", dense.ravel(), f"[{dense.size}]"))
+    table = reals("dense_weight", dense.ravel(), f"[{dense.size}]")
+    tables.append(table.noted("Dense units, by pixel, filter and unit."))
     tables.append(reals("dense_bias", head.dense_bias.detach().numpy().ravel(), "[INPUTS]"))
     cases = [_case(shape, after, "") for shape, after in pairwise(layers)]
     return _head(prefix, layers, tables, code, "float", "float", "float", 4, 4, cases)
@@ -131,7 +134,11 @@ def int8_head(quantised: QuantisedHead, head: VisionHead, prefix: str) -> HeadCo
         # (filters / 4, rows, columns, channels, 4)
         fours = layer.weight.reshape(-1, 4, *layer.weight.shape[1:])
         weight = fours.transpose(0, 3, 4, 2, 1)
-        tables.append(integers(f"weight_{number}", weight, "int8_t", f"[{weight.size}]"))
+        table = integers(f"weight_{number}", weight, "int8_t", f"[{weight.size}]")
+        order = (
+            f"Convolution {number}, by four filters, row, column, channel and filter of the four."
+        )
+        tables.append(table.noted(order))
         tables.append(reals(f"factor_{number}", layer.factor, f"[{shape.filters}]"))
         tables.append(reals(f"shift_{number}", layer.shift, f"[{shape.filters}]"))
         code += fragment(
@@ -140,7 +147,8 @@ def int8_head(quantised: QuantisedHead, head: VisionHead, prefix: str) -> HeadCo
             input="int16_t" if number == 1 else "uint8_t",
         )
     dense = quantised.dense_weight.transpose(1, 0, 2)
-    tables.append(integers("dense_weight", dense, "int8_t", f"[{dense.size}]"))
+    table = integers("dense_weight", dense, "int8_t", f"[{dense.size}]")
+    tables.append(table.noted("Dense units, by pixel, filter and unit."))
     tables.append(reals("dense_factor", quantised.dense_factor.ravel(), "[INPUTS]"))
     tables.append(reals("dense_bias", quantised.dense_bias.ravel(), "[INPUTS]"))
     cases = [
@@ -161,10 +169,11 @@ def _common(head: VisionHead, layers: list[Shape]) -> list[Table]:
         "layer_top": [0, *(shape.top for shape in layers)],
         "layer_kernel": [1, *(shape.kernel for shape in layers)],
     }
-    return [
+    tables = [
         integers(name, np.array(values), "int16_t", "[CONVOLUTIONS + 1]")
         for name, values in columns.items()
     ]
+    return [tables[0].noted("Of the frame, then of each convolution."), *tables[1:]]
 
 
 def _sizes(shape: Shape) -> dict[str, int]:

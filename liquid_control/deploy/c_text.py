@@ -34,6 +34,10 @@ class Table(str):
         table.size = size
         return table
 
+    def noted(self, text: str) -> Table:
+        """With a comment above it."""
+        return Table(f"/* {text} */\n{self}", self.size)
+
 
 def fragment(name: str, **values: object) -> str:
     """A file of `c/`, its `@places@` filled in; those without a value stay for `fill`."""

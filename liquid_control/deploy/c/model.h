@@ -1,11 +1,11 @@
-/* @prefix@: @model@ as C.
+/* @prefix@: the policy @model@ as C, exported by liquid_control @version@.
  *
  * @about@
- * Weights sha256 @hash@, exported by liquid_control @version@.
+ * Weights @hash@.
  *
  * No heap, no recursion, no variable that is not const: all that changes lies in structs that the
  * caller owns, so any number of these run side by side. Needs libm alone. C99, and C++.
- * Memory: @flash@ bytes of constants; @ram@.
+ * Bytes of constants: @flash@. Bytes of RAM: @ram@.
  *
  *     @prefix@_state state;
  *     float command[@PREFIX@_OUTPUTS];
