@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import tyro
@@ -161,6 +164,7 @@ class _Run:
         self.measures = [Measures(each, seed) for each in self.explainers] if measure else []
         self.stills = Stills()
         self.frames = self.explained = self.drives = 0
+        self.interrupted = False
 
     def follow(self, folder: Path, every: int, limit: int | None, viewer: Viewer | None) -> None:
         """Look at the frames, and write video and recording while they come.
@@ -171,6 +175,7 @@ class _Run:
         first = self.explainers[0]
         names = first.model.policy.state_names
         with ExitStack() as stack:
+            stack.enter_context(self._until_interrupted())
             film = Film(folder / "attention.mp4", first, self.source.name)
             stack.callback(film.close)
             recording = stack.enter_context(Recording(folder / "recording.rrd", names, viewer))
@@ -209,16 +214,31 @@ class _Run:
         return seen
 
     def _shots(self, limit: int | None) -> Iterator[Shot]:
-        shots = iter(self.source)
-        while limit is None or self.explained < limit:
-            try:
-                shot = next(shots, None)
-            except KeyboardInterrupt:
+        for shot in self.source:
+            if self.interrupted:
                 print("Interrupted; what came is written.")
                 return
-            if shot is None:
-                return
             yield shot
+            if limit is not None and self.explained >= limit:
+                return
+
+    @contextmanager
+    def _until_interrupted(self) -> Iterator[None]:
+        """Ctrl-C ends the pass after the frame in hand; a second one ends the program."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's
+            return
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _total(self, every: int, limit: int | None) -> int | None:
         wanted = None if limit is None else (limit - 1) * every + 1

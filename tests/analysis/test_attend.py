@@ -1,6 +1,7 @@
 """`attend` from the command line: what it writes, and how it refuses."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from liquid_control.analysis.attend_output import Film
 from liquid_control.analysis.explainer import Explainer, Model
 from liquid_control.analysis.rerun_log import Viewer
 from liquid_control.analysis.sources import Shot
@@ -72,6 +74,21 @@ def test_it_writes_a_video_a_sheet_a_recording_and_results(folder, written, caps
     assert len(video(folder / "out" / "attention.mp4")) == FRAMES
     assert cv2.imread(str(folder / "out" / "stills.png")).std() > 20
     assert "8 frames in 1 drives, 4 explained" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_stream_and_keeps_what_came(folder, monkeypatch, capsys):
+    add = Film.add
+
+    def interrupted(self, seen, seconds):
+        add(self, seen, seconds)
+        if seconds > 0.05:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Film, "add", interrupted)
+    assert attend(folder, "--model", str(folder / "cnn")) == 0
+    assert "Interrupted" in capsys.readouterr().out
+    assert len(video(folder / "out" / "attention.mp4")) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow
