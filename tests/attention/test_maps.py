@@ -41,7 +41,7 @@ def test_what_is_explained_decides_as_the_driver_does(circuit, policy_of, blobs)
 
 
 def quick(circuit, method):
-    return method == "guided-grad-cam" or circuit == "ncp-ltc"
+    return circuit == "ncp-ltc" or (circuit, method) == ("cnn", "guided-grad-cam")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,10 @@ def pixel_slope(explained, pixels, given, place, step=1e-4):
     return float((high - low) / (2 * step))
 
 
-@pytest.mark.parametrize(("circuit", "target"), [("ncp-ltc", "command_1"), ("cnn", "curvature")])
+@pytest.mark.parametrize(
+    ("circuit", "target"),
+    [("ncp-ltc", "command_1"), pytest.param("cnn", "curvature", marks=pytest.mark.slow)],
+)
 def test_the_gradient_is_the_slope_of_the_target_in_each_pixel(circuit, target, policy_of, blobs):
     policy, frames = policy_of(circuit), blobs()
     found = maps(policy, frames, "gradient", target, signed=True)[0]

@@ -15,14 +15,14 @@ def env():
 
 def test_a_pixel_is_road_where_its_ray_meets_the_pavement(env):
     env.reset(seed=4)
-    for _ in range(40):
+    for _ in range(10):
         env.step(env.expert_action())
     mask = env.road_mask()
     camera, eye = env.intrinsics(), env._world.data.camera("front")
     position, rotation = eye.xpos.copy(), eye.xmat.reshape(3, 3).copy()
     compared = 0
-    for row, column in np.ndindex(mask.shape[0] // 3, mask.shape[1] // 5):
-        v, u = 3 * row + 1, 5 * column + 2
+    for row, column in np.ndindex(mask.shape[0] // 6, mask.shape[1] // 10):
+        v, u = 6 * row + 3, 10 * column + 5
         right, down = (u - camera["cx"]) / camera["fx"], (v - camera["cy"]) / camera["fy"]
         ray = rotation @ [right, -down, -1.0]
         if ray[2] > -0.05:  # Far away a pixel shows many metres.
@@ -32,7 +32,7 @@ def test_a_pixel_is_road_where_its_ray_meets_the_pavement(env):
         if abs(offset - env.road.half_width) > 0.3:
             assert mask[v, u] == (offset < env.road.half_width), (v, u, offset)
             compared += 1
-    assert compared > 400
+    assert compared > 80
     assert 0.1 < mask.mean() < 0.7
 
 
