@@ -1,6 +1,6 @@
 """Circuits as ONNX: one sample, from features, state and elapsed time to command and next state.
 
-The liquid circuits that drive, an LTC with the fused solver, are written node by node: 46 nodes for
+The liquid circuits that drive, an LTC with the fused solver, are written node by node: 56 nodes for
 6 unfolds after ONNX Runtime has fused them. All others are traced by `torch.onnx`.
 """
 
