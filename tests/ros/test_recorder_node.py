@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
+from std_srvs.srv import SetBool
 
 from liquid_control.data.bag import BagReader
 from liquid_control.ros import conversion
@@ -76,3 +77,31 @@ def test_a_bag_that_exists_already_is_not_touched(start, tmp_path):
     assert child.process.wait(20) == 2
     assert "exists already" in child.last_words()
     assert [path.name for path in (tmp_path / "bag").iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.slow
+def test_a_service_ends_a_bag_and_begins_the_next(probe, start, end, tmp_path):
+    child = start("recorder", "-p", f"bag:={tmp_path / 'bag'}")
+
+    def ask(wish: bool) -> tuple[bool, str]:
+        reply = probe.call(SetBool, "recorder/record", SetBool.Request(data=wish))
+        return reply.success, reply.message
+
+    def frame() -> int:
+        probe.send_frame(FRAME, probe.get_clock().now().nanoseconds, "camera/image_raw")
+        return probe.count_subscribers("camera/image_raw")
+
+    assert ask(True) == (True, f"recording into {tmp_path / 'bag'} already")
+    probe.wait(frame)
+    assert ask(False) == (True, f"recorded into {tmp_path / 'bag'}")
+    # What nobody records may cost nobody anything.
+    probe.wait(lambda: not probe.count_subscribers("camera/image_raw"))
+    assert (tmp_path / "bag" / "metadata.yaml").is_file()
+    assert ask(False) == (True, "nothing is being recorded")
+    assert ask(True) == (True, f"recording into {tmp_path / 'bag-2'}")
+    probe.wait(frame)
+    (tmp_path / "bag-3").write_text("in the way")
+    assert ask(False)[0]
+    assert ask(True) == (True, f"recording into {tmp_path / 'bag-4'}")
+    assert end(child, signal.SIGINT) == 0
+    assert (tmp_path / "bag-4" / "metadata.yaml").is_file()

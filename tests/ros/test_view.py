@@ -169,8 +169,8 @@ def test_a_viewer_that_draws_nothing_holds_up_nobody(probe, page, look):
     vehicle, slow, quick = Vehicle(probe, *CAR), look(page, draws=False), look(page)
     for viewer in (slow, quick):
         viewer.say({"show": "attention"})
-    quick.wait(lambda: len(quick.pictures) > 100, vehicle.say)
-    while (heard := slow.updates, slow.hear(0.3)) and slow.updates > heard:
+    quick.wait(lambda: len(quick.pictures) > 40, vehicle.say)
+    while (heard := slow.updates, slow.hear(0.1)) and slow.updates > heard:
         pass
     assert slow.updates <= 2
 
