@@ -324,3 +324,27 @@ def test_ctrl_c_ends_an_own_cluster_and_keeps_whole_bags(tmp_path):
     for bag in bags.glob("0*"):
         with BagReader(bag) as reader:
             assert reader.topics["/camera/image_raw/compressed"][1] == 200
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_evaluation_on_an_own_cluster_is_that_of_this_machine(tmp_path):
+    """A world with OpenGL, a shipped model, and nothing left behind."""
+    clusters = set(Path("/tmp").glob("lc-ray-*"))
+    told = {}
+    for engine in ("local", "ray"):
+        options = ["--episodes", "3", "--seconds", "1", "--workers", "2", "--engine", engine]
+        command = ["evaluate", "--model", "driving_v0_ncp", "--env", "liquid_control/Driving-v0"]
+        done = subprocess.run(
+            [sys.executable, "-m", "liquid_control", *command, *options, "--output", engine],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.getcwd()},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        told[engine] = (tmp_path / engine / "episodes.csv").read_text()
+    assert told["ray"] == told["local"]
+    assert len(told["ray"].splitlines()) == 1 + 3
+    assert set(Path("/tmp").glob("lc-ray-*")) <= clusters
