@@ -164,7 +164,9 @@ class Chromium:
             async with session.ws_connect(tab["webSocketDebuggerUrl"]) as socket:
                 asked = {"id": 1, "method": "Runtime.evaluate", "params": {"expression": code}}
                 await socket.send_json(asked)
-                return (await socket.receive_json())["result"]["result"]["value"]
+                answer = await socket.receive_json()
+        # A page that is being loaded has no answer yet.
+        return answer["result"]["result"]["value"] if "result" in answer else 0
 
     @property
     def shown(self) -> int:
