@@ -25,6 +25,13 @@ ROOMS = (
     *("command", "safety", "camera", "circuits", "perception", "attention", "policy", "data"),
     *("rollout", "evaluation", "analysis", "training", "deploy"),
 )
+# Pages from beside the code, and what stands for the first of them on the site.
+PAGES = {
+    "README.md": "quick_start.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "QUALITY_DECLARATION.md": "quality_declaration.md",
+}
 
 
 def assemble(source: Path) -> None:
@@ -34,10 +41,10 @@ def assemble(source: Path) -> None:
     shutil.copytree(ROOT / "models", source / "models", ignore=_weights)
     origins = {path: ROOT / "docs" / path.relative_to(source) for path in source.rglob("*.md")}
     origins |= {path: ROOT / path.relative_to(source) for path in source.glob("models/*/*.md")}
-    for name in ("CHANGELOG", "CONTRIBUTING", "QUALITY_DECLARATION"):
-        if (page := ROOT / f"{name}.md").is_file():
-            origins[source / f"{name.lower()}.md"] = page
-            shutil.copy(page, source / f"{name.lower()}.md")
+    for name, page in PAGES.items():
+        if not (source / page).exists():
+            origins[source / page] = ROOT / name
+            shutil.copy(ROOT / name, source / page)
     for path, origin in origins.items():
         path.write_text(_linked(path, source, origin))
     cards = "\n".join(["", "```{toctree}", ":hidden:", ":glob:", "", "models/*/README", "```", ""])
@@ -73,6 +80,10 @@ def _linked(path: Path, source: Path, origin: Path) -> str:
         if not target or ":" in target or not place.exists():
             return found[0]  # Sphinx complains of those that lead nowhere.
         inside = place.relative_to(ROOT)
+        if str(inside) in PAGES:
+            return f"[{text}]({up}{PAGES[str(inside)]}{anchor})"
+        if inside == Path("docs"):
+            return f"[{text}]({up}index.md)"
         if inside.parts[0] == "docs":
             return f"[{text}]({up}{Path(*inside.parts[1:])}{anchor})"
         if inside == Path("models"):

@@ -26,6 +26,8 @@ html_title = "liquid_control"
 html_copy_source = False
 html_show_sphinx = False
 html_math_renderer = "mathml"
+# Words such as "rows" in docstrings are no references.
+suppress_warnings = ["ref.python"]
 default_role = "code"
 napoleon_use_ivar = True
 napoleon_google_docstring = True
@@ -40,8 +42,9 @@ def sentences(app: Sphinx, what: str, name: str, obj: object, options: object, l
     found: list[str] = []
     before = 0
     for line in lines:
+        parts = line.split("`")
         # A plural's s after a name must not touch it.
-        parts = re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line).split("`")
+        parts[2::2] = [re.sub(r"^(?=\w)", r"\\ ", part) for part in parts[2::2]]
         parts[::2] = [part.replace("|", "\\|").replace("*", "\\*") for part in parts[::2]]
         indent = len(line) - len(line.lstrip())
         if line.strip() and found and found[-1].strip() and indent < before:
@@ -58,7 +61,9 @@ def inline_math(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def block_math(writer: HTML5Translator, node: nodes.math_block) -> None:
-    writer.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    writer.body.append(
+        f'<div class="equation" style="overflow-x: auto; overflow-y: hidden">{convert(node.astext(), display="block")}</div>'
+    )
     raise nodes.SkipNode
 
 

@@ -103,6 +103,7 @@ class Asker(Node):
 
     def endpoints(self, node: str, settled: int = 8) -> dict[str, list[tuple[str, str]]]:
         """Topics and services of a node once the graph has stopped to change."""
+        self.wait(lambda: node in self.get_node_names(), f"{node} in the graph")
         before, same = None, 0
         end = time.monotonic() + PATIENCE_S
         while same < settled and time.monotonic() < end:
