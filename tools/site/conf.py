@@ -61,9 +61,9 @@ def inline_math(writer: HTML5Translator, node: nodes.math) -> None:
 
 
 def block_math(writer: HTML5Translator, node: nodes.math_block) -> None:
-    writer.body.append(
-        f'<div class="equation" style="overflow-x: auto; overflow-y: hidden">{convert(node.astext(), display="block")}</div>'
-    )
+    style = "overflow-x: auto; overflow-y: hidden"
+    equation = convert(node.astext(), display="block")
+    writer.body.append(f'<div class="equation" style="{style}">{equation}</div>')
     raise nodes.SkipNode
 
 
