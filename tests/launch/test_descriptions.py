@@ -22,8 +22,8 @@ from liquid_control.ros import drive, replay_command
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 NAMES = {"drive", "drone", "record", "replay", "robot"}
-# Set by the launch alone: it brings the policy up itself, and with `view:=true` a recorder waits for
-# the page's button.
+# Set by the launch alone: it brings the policy up itself, and with `view:=true` a recorder waits
+# for the page's button.
 OWN = {"policy": {"autostart": False}, "recorder": {"at_once": True}}
 
 
