@@ -116,10 +116,11 @@ class Imitation(lightning.LightningModule):
             parts = (state,) if isinstance(state, Tensor) else state
             self._carried = tuple(part.detach() for part in parts)
         self._batch = batch
-        self.log("losses/train", loss, prog_bar=True)
+        # Of the whole batch, also where several processes share it.
+        self.log("losses/train", loss, prog_bar=True, sync_dist=True)
         if len(losses) > 1:
             for name, value in zip(self.recipe.outputs, losses, strict=True):
-                self.log(f"losses/train_{name}", value)
+                self.log(f"losses/train_{name}", value, sync_dist=True)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:

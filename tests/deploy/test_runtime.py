@@ -18,6 +18,7 @@ from liquid_control.command import CURVATURE, CommandSpec
 from liquid_control.deploy.export_files import manifest
 from liquid_control.deploy.onnx_export import export_onnx
 from liquid_control.deploy.runtime import ExportDriver, load_driver
+from liquid_control.deploy.sessions import OpenVinoSession
 from liquid_control.errors import InputError
 from liquid_control.policy import Driver, Policy
 
@@ -99,6 +100,23 @@ def test_a_refused_frame_leaves_the_driver_as_it_was(exported, frames):
 def test_openvino_drives_as_torch_does(folder, exported, frames, both_drive):
     pytest.importorskip("openvino", reason="openvino is an optional extra")
     both_drive(Policy.load(folder), ExportDriver(exported, "openvino"), frames)
+
+
+@pytest.mark.slow
+def test_openvino_gives_arrays_of_their_own_and_refuses_another_batch(exported, frames):
+    pytest.importorskip("openvino", reason="openvino is an optional extra")
+    session = OpenVinoSession((exported / "policy.onnx").read_bytes())
+    elapsed = np.array([0.1], np.float32)
+    feeds = {"frames": frames[:1], "state": np.zeros((1, 19), np.float32), "elapsed": elapsed}
+    (first,) = session.run(["next_state"], feeds)
+    kept = first.copy()
+    (second,) = session.run(["next_state"], feeds | {"state": first})
+    assert np.array_equal(first, kept)
+    assert not np.array_equal(first, second)
+    with pytest.raises(ValueError, match="frames was"):
+        session.run(["next_state"], feeds | {"frames": frames[:2]})
+    with pytest.raises(TypeError):
+        session.run(["next_state"], feeds | {"frames": frames[:1].astype(np.float32)})
 
 
 def test_what_drives_is_what_the_folder_was_made_for(folder, exported, copy):

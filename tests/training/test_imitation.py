@@ -133,7 +133,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(small, tmp_path):
 @pytest.mark.parametrize("mode", ["windows", "stateful"])
 def test_two_processes_train_what_one_trains(small, tmp_path, mode):
     # Without weighting and dropout the mean of two halves is the mean of the whole.
-    recipe = asdict(small(alpha=0.0, mode=mode, checkpoint=5))
+    recipe = asdict(small(alpha=0.0, mode=mode, checkpoint=5, epochs=6, validation=0.2))
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(recipe))))
     for processes in ("1", "2"):
         done = subprocess.run(
@@ -148,6 +148,11 @@ def test_two_processes_train_what_one_trains(small, tmp_path, mode):
             text=True,
         )
         assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (read_logs(tmp_path / "checkpoints" / f"model_{n}" / "csv") for n in "12")
+    for name, points in (("losses/train", 2), ("gradient_norm", 2), ("losses/validation", 6)):
+        assert len(one[name]) == points
+        assert np.array_equal(one[name][:, 0], two[name][:, 0])
+        assert two[name][:, 1] == pytest.approx(one[name][:, 1], rel=1e-2), name
     first, second = (Policy.load(tmp_path / f"model_{n}").state_dict() for n in "12")
     # Adam takes a full step also where a gradient is nothing but rounding, so single weights
     # differ; other batches would move whole tensors by a tenth of their norm.
