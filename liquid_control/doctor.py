@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -117,13 +117,16 @@ def python() -> Finding:
     return Finding(False, found, "use Python 3.11 or 3.12: make setup PYTHON=/path/to/python3.12")
 
 
-def packages() -> Finding:
+def packages(robot: bool = False) -> Finding:
     # By import name: a system's own OpenCV or NumPy is as good as the one from pip.
-    missing = dict(PACKAGES[name] for name in PACKAGES if not importlib.util.find_spec(name))
+    absent = dict(PACKAGES[name] for name in PACKAGES if not importlib.util.find_spec(name))
+    missing = {name: extra for name, extra in absent.items() if not (robot and extra)}
     if not missing:
-        shown = ("torch", "numpy", "mujoco", "gymnasium")
+        shown = [name for name in ("torch", "numpy", "mujoco", "gymnasium") if name not in absent]
         versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in shown)
-        return Finding(True, f"{versions} and {len(PACKAGES) - len(shown)} more")
+        more = f"{len(PACKAGES) - len(absent) - len(shown)} more"
+        without = f", without {', '.join(sorted(absent))}" if absent else ""
+        return Finding(True, f"{versions} and {more}{without}")
     extras = ",".join(sorted(filter(None, set(missing.values()))))
     wanted = f"liquid_control[{extras}]" if extras else "liquid_control"
     mend = f"in a checkout: make setup; elsewhere: pip install '{wanted}'"
@@ -219,18 +222,29 @@ CHECKS: dict[str, tuple[str, Callable[[], Finding]]] = {
     "dds": ("DDS discovery", dds),
     "gpu": ("GPU", gpu),
 }
+# What a robot asks otherwise: it draws no world.
+ROBOT: dict[str, tuple[str, Callable[[], Finding]]] = {
+    "packages": ("Packages", lambda: packages(robot=True)),
+    "opengl": ("OpenGL", lambda: replace(opengl(), needed=False)),
+}
 
 
-def doctor(only: Literal["python", "packages", "opengl", "ros", "dds", "gpu"] | None = None) -> int:
+def doctor(
+    only: Literal["python", "packages", "opengl", "ros", "dds", "gpu"] | None = None,
+    robot: bool = False,
+) -> int:
     """Say what of Python, OpenGL, ROS 2, DDS discovery and GPU works, and how to mend the rest.
 
     Args:
         only: the one thing to check; everything if not given.
+        robot: ask for what the nodes of a robot need, not for what a simulated world needs: OpenGL
+            and the extras `sim` and `viz` may be missing.
 
     Returns:
-        0 when all that `liquid-control drive` needs works, else 1.
+        0 when all that `liquid-control drive`, or a robot, needs works, else 1.
     """
-    rows = [(title, check()) for name, (title, check) in CHECKS.items() if only in (None, name)]
+    checks = CHECKS | (ROBOT if robot else {})
+    rows = [(title, check()) for name, (title, check) in checks.items() if only in (None, name)]
     _show(rows)
     return int(any(finding.needed and not finding.works for _, finding in rows))
 

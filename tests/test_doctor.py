@@ -1,5 +1,6 @@
 """`liquid-control doctor` really tries things, and says what to do where they fail."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -74,6 +75,30 @@ def test_in_an_empty_environment_everything_missing_is_listed_and_nothing_crashe
         assert "MISSING" in line(text, title)
     assert "mujoco" in line(text, "Packages")
     assert text.count("make setup") >= 3
+
+
+def test_a_robot_needs_no_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+
+    def robots(name: str) -> object:
+        return None if name in ("mujoco", "gymnasium") else find(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", robots)
+    assert not doctor.packages().works
+    found = doctor.packages(robot=True)
+    assert found.works
+    assert "without gymnasium, mujoco" in found.found
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = doctor.packages(robot=True)
+    assert not found.works
+    assert "torch" in found.found
+    assert "mujoco" not in found.found
+
+
+def test_a_robot_may_have_no_opengl() -> None:
+    code, text = run("--robot", "--only", "opengl", MUJOCO_GL="nonsense")
+    assert code == 0
+    assert "optional" in line(text, "OpenGL")
 
 
 def test_a_missing_gpu_is_no_failure() -> None:

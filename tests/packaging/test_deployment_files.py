@@ -1,5 +1,7 @@
 """Container, unit and the example car: what can be checked of them without a robot."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +25,14 @@ def test_the_dockerfile_is_free_of_lint():
         [HADOLINT, ROOT / "docker" / "Dockerfile"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_container_is_well_where_its_packages_are():
+    text = (ROOT / "docker" / "Dockerfile").read_text()
+    program, *arguments = json.loads(re.search(r"HEALTHCHECK.*?CMD (\[.*?\])", text, re.DOTALL)[1])
+    assert program == "liquid-control"
+    done = subprocess.run([sys.executable, "-m", "liquid_control", *arguments], check=False)
+    assert done.returncode == 0
 
 
 def test_the_container_gets_all_that_the_package_is_made_of():
