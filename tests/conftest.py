@@ -12,7 +12,12 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that start nodes on one worker: two such tests at once would share two cores."""
+    """Keep tests that start nodes on one worker: two such tests at once would share two cores.
+
+    The tests of a module marked `one_worker` stay together too, as what they share takes seconds.
+    """
     for item in items:
         if item.get_closest_marker("ros"):
             item.add_marker(pytest.mark.xdist_group("ros"))
+        elif item.get_closest_marker("one_worker"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

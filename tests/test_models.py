@@ -35,7 +35,11 @@ def test_each_has_19_neurons_253_synapses_and_a_card(name):
 
 
 @pytest.mark.parametrize(
-    ("world", "seed"), [("liquid_control/Driving-v0", 5000), ("liquid_control/Driving-v1", 5001)]
+    ("world", "seed"),
+    [
+        pytest.param("liquid_control/Driving-v0", 5000, marks=pytest.mark.slow),
+        ("liquid_control/Driving-v1", 5001),
+    ],
 )
 def test_the_driver_keeps_its_lane_on_roads_it_has_not_seen(world, seed):
     world = make_world(world, seconds=25.0)

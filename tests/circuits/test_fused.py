@@ -296,6 +296,7 @@ def test_transforms_precisions_and_kinds_beyond_it_take_the_torch_operations(ker
     assert kernel_calls == [4]
 
 
+@pytest.mark.slow
 def test_numba_is_not_loaded_by_the_import_nor_where_it_has_nothing_to_do():
     code = (
         "import sys, torch; from liquid_control.circuits import LTC, ncp\n"

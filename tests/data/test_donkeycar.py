@@ -179,6 +179,7 @@ def test_the_command_line_imports_and_reports(tmp_path: Path, make_tub: Callable
     assert command_line(tub, tmp_path / "bag", "--overwrite").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TRACK.is_dir(), reason=f"the recording {TRACK} is not on this machine")
 def test_a_real_cars_recording_is_imported_whole(tmp_path: Path) -> None:
     report = import_donkeycar(TRACK, tmp_path / "bag", progress=False)

@@ -329,6 +329,7 @@ def test_a_thousand_resets_leave_memory_flat():
     assert max(memory[900:]) - max(memory[100:200]) < 8 * 2**20
 
 
+@pytest.mark.slow
 def test_worlds_that_are_closed_leave_nothing_behind():
     # In a process of its own: what other tests have freed would be used again, or not.
     context = multiprocessing.get_context("spawn")

@@ -83,6 +83,7 @@ def check_memory(env, resets: int, warm: int) -> None:
     assert peak_after(env, resets) - before < 20_000, "KiB"
 
 
+@pytest.mark.slow
 def test_resets_do_not_leak():
     env = make()
     check_memory(env, 30, 15)

@@ -216,7 +216,11 @@ def test_nothing_is_written_for_a_model_that_does_not_exist(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "surroundings", [{"__EGL_VENDOR_LIBRARY_FILENAMES": "/dev/null"}, {"MUJOCO_GL": "osmesa"}]
+    "surroundings",
+    [
+        {"__EGL_VENDOR_LIBRARY_FILENAMES": "/dev/null"},
+        pytest.param({"MUJOCO_GL": "osmesa"}, marks=pytest.mark.slow),
+    ],
 )
 def test_without_opengl_one_sentence_says_what_to_install(tmp_path, surroundings):
     command = [sys.executable, "-m", "liquid_control", "evaluate", "--model", "expert"]

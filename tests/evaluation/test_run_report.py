@@ -15,6 +15,7 @@ from liquid_control.evaluation import page
 from liquid_control.evaluation.report_command import report
 from liquid_control.evaluation.run_report import write_run
 
+pytestmark = pytest.mark.one_worker
 PRODUCTS = {"results.json", "attention.mp4", "report.html"}
 
 

@@ -32,7 +32,8 @@ def test_the_shipped_suites_are_those_of_the_page():
 @pytest.mark.parametrize(
     "name",
     [
-        *("smoke", "paper", "robustness", "carracing"),
+        *("smoke", "paper", "carracing"),
+        pytest.param("robustness", marks=pytest.mark.slow),
         pytest.param("drone-ood", marks=pytest.mark.slow),
     ],
 )

@@ -23,6 +23,8 @@ from liquid_control.evaluation.suite_report import write_report
 from liquid_control.policy import Policy
 from liquid_control.rollout import Episode
 
+pytestmark = pytest.mark.one_worker
+
 SUITE = """
 about: Two kinds of trouble.
 worlds: ["{world}"]

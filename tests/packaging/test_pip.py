@@ -75,6 +75,7 @@ def test_the_wheel_holds_every_module_and_no_test(wheel, checkout) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_source_archive_builds_the_same_wheel(wheel, checkout, run, tmp_path) -> None:
     run(sys.executable, "setup.py", "-q", "sdist", "-d", tmp_path, cwd=checkout)
     (archive,) = tmp_path.glob("*.tar.gz")

@@ -268,6 +268,7 @@ def _growing(bags: Path) -> list[Path]:
     return [bag for bag in found if any(x.stat().st_size > 100_000 for x in bag.glob("*.mcap"))]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     record(WORLD, tmp_path, episodes=1, seconds=1.0, option=("goal=1e9",))
     before = content(tmp_path / "000000")

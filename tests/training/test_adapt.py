@@ -16,7 +16,7 @@ from liquid_control.training.features import features_of
 from liquid_control.training.imitation import fit
 from liquid_control.training.split import split_by_time
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.one_worker]
 QUICK = Settings(steps=80, length=8, batch=16, rate=1e-2, anchor=0.0)
 
 

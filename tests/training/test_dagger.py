@@ -31,7 +31,7 @@ from liquid_control.training.dagger.rounds import learn
 from liquid_control.training.module import Imitation
 from liquid_control.training.recipe import Recipe
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.one_worker]
 
 
 @pytest.fixture(scope="module")

@@ -249,6 +249,7 @@ def folder(policy, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_process_learns_what_the_same_samples_teach_here(policy, folder):
     samples = driven(policy, wandering(96, 11), to_the_left)
     expected = learn_in_eights(OnlineAdaptation(policy, QUICK), samples)

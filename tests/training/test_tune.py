@@ -39,6 +39,7 @@ def toy(tmp_path, small):
     return write
 
 
+@pytest.mark.slow
 def test_a_trial_lagging_behind_ends_and_the_best_is_a_recipe_that_trains_alike(
     toy, tmp_path, monkeypatch, capsys
 ):
