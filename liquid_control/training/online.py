@@ -1,9 +1,8 @@
 """A circuit that learns from a person's corrections while it drives.
 
     adaptation = OnlineAdaptation(policy)
-    adaptation.add(sample)                    # every decision, with the person's command or without
-    if (update := adaptation.update()) is not None and update.accepted:
-        ...                                   # hand `update.weights` to who drives
+    adaptation.add(sample)           # every decision, with the person's command or without
+    update = adaptation.update()     # where accepted, `update.weights` are for who drives
 
 Only the circuit learns: 1,069 numbers and its input and output maps. What a person did while the
 vehicle was in hand are labels, as in interactive imitation (Kelly et al., "HG-DAgger", ICRA 2019);
