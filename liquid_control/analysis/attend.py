@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -124,8 +124,12 @@ def attend(
     source = open_source(input, topic=topic, rate=rate, world=world)
     folder = output or Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-attend"
     folder.mkdir(parents=True, exist_ok=True)
-    viewer = Viewer(page=serve) if live or serve else None
-    try:
+    with ExitStack() as stack:
+        # Nothing is left behind by either: neither a viewer nor half-written files.
+        stack.enter_context(_handled(signal.default_int_handler, signal.SIGTERM))
+        viewer = Viewer(page=serve) if live or serve else None
+        if viewer is not None:
+            stack.callback(viewer.close)
         if viewer is not None and viewer.address:
             print(f"Watch: {viewer.address}")
         run = _Run(explainers, source, measure, seed)
@@ -148,10 +152,21 @@ def attend(
         if viewer is not None and viewer.address:
             print("Ctrl-C ends the page.")
             viewer.wait()
-    finally:
-        if viewer is not None:
-            viewer.close()
     return 0
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None], *numbers: int) -> Iterator[None]:
+    """Handle signals in another way meanwhile; in other threads than the main one, as ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, each in before.items():
+            signal.signal(number, each)
 
 
 class _Run:
@@ -196,6 +211,8 @@ class _Run:
                 self.stills.add(seconds, seen, [each.past for each in self.explainers])
                 for measures, each in zip(self.measures, seen, strict=False):
                     measures.add(each)
+        if not self.frames and self.interrupted:
+            raise KeyboardInterrupt
         if not self.frames:
             left = ", ".join(f"{count} {why}" for why, count in self.source.skipped.items())
             raise InputError(
@@ -224,21 +241,15 @@ class _Run:
 
     @contextmanager
     def _until_interrupted(self) -> Iterator[None]:
-        """Ctrl-C ends the pass after the frame in hand; a second one ends the program."""
+        """Ctrl-C or SIGTERM ends the pass after the frame in hand; a second ends the program."""
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             if self.interrupted:
                 raise KeyboardInterrupt
             self.interrupted = True
 
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals are the main thread's
-            return
-        before = signal.signal(signal.SIGINT, interrupt)
-        try:
+        with _handled(interrupt, signal.SIGINT, signal.SIGTERM):
             yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def _total(self, every: int, limit: int | None) -> int | None:
         wanted = None if limit is None else (limit - 1) * every + 1

@@ -68,13 +68,14 @@ def wiring_layout(circuit: nn.Module) -> dict[str, Any]:
             a wiring gets its units in a grid and no synapses.
 
     Returns:
-        `view`, the [width, height] that places are in; `neurons`, each with name, layer, x, y, radius
-        and `state`, the place of it in the circuit's state (null for sensory neurons, which hold the
-        features); and `synapses`, each with source and target (places in `neurons`), polarity (1
-        pushes the target's state up, -1 down: the sign of the trained reversal potential) and `path`
-        (the `d` of an SVG path). Those of an LTC also have weight, slope, midpoint and reversal, with
-        which a page computes w s(slope (x - midpoint)) (reversal - x') from two states. Their order
-        is that of `analysis.ablation.synapses_of`: by source, then by target.
+        `view`, the [width, height] that places are in; `neurons`, each with name, layer, x, y,
+        radius and `state`, the place of it in the circuit's state (null for sensory neurons,
+        which hold the features); and `synapses`, each with source and target (places in
+        `neurons`), polarity (1 pushes the target's state up, -1 down: the sign of the trained
+        reversal potential) and `path` (the `d` of an SVG path). Those of an LTC also have weight,
+        slope, midpoint and reversal, with which a page computes w s(slope (x - midpoint))
+        (reversal - x') from two states. Their order is that of `analysis.ablation.synapses_of`:
+        by source, then by target.
     """
     wiring = getattr(circuit, "wiring", None)
     if wiring is None:

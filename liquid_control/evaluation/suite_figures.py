@@ -214,7 +214,7 @@ def differences(evaluation: Evaluation, world: str, name: str = SHARE) -> Chart 
     better = "Right" if FIGURES[name].high else "Left"
     note = (
         f"{better} of 0 is better than {reference}, on the same seeds. Bars: 95 % intervals; "
-        "a full dot where the interval excludes 0."
+        "a full dot where the interval excludes 0, by 6 pairs or more."
     )
     svg = to_svg(figure, _id("paired", world, name), f"Paired differences of {name}")
     title = f"{label.split(' [')[0].capitalize()}: difference to {reference}"

@@ -1,9 +1,11 @@
 """`attend` from the command line: what it writes, and how it refuses."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import av
 import cv2
@@ -153,6 +155,32 @@ def test_the_page_is_served_on_this_machine_alone_and_ends_with_its_viewer():
     assert f"0.0.0.0:{port} " not in listening
     viewer.close()
     assert f":{port} " not in subprocess.run(["ss", "-ltn"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_a_served_pass_that_is_terminated_leaves_nothing_behind(folder, tmp_path):
+    words = ["--model", str(folder / "ncp-ltc"), "--serve", "--option", "seconds=60"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "liquid_control", "attend", "Driving-v1", *words, "-o", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline()
+    port = address.split(":")[3].split("/")[0]
+    while not any(f.stat().st_size > 50_000 for f in tmp_path.glob("out/.attend-*/recording.rrd")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)  # ends the pass, whose results are then written
+    while "Ctrl-C ends the page" not in (line := process.stdout.readline()):
+        assert line
+    assert (tmp_path / "out" / "results.json").exists()
+    process.send_signal(signal.SIGTERM)  # ends the page
+    process.stdout.read()
+    assert process.wait(60) == 0
+    assert f":{port} " not in subprocess.run(["ss", "-ltn"], capture_output=True, text=True).stdout
+    assert not list(tmp_path.glob("out/.attend-*"))
 
 
 def test_a_window_without_a_screen_is_refused_before_anything_is_written(folder, monkeypatch):

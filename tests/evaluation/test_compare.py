@@ -97,6 +97,15 @@ def test_pairs_see_a_difference_that_is_small_beside_the_spread_of_seeds(tmp_pat
     assert not by_name(pairs_of(slow, slow))["seconds"].certain
 
 
+@pytest.mark.parametrize("pairs", [5, 6])
+def test_few_pairs_say_nothing_for_certain(pairs):
+    before = [episode(k, 6.0) for k in range(pairs)]
+    after = [episode(k, 5.0 + 0.01 * k) for k in range(pairs)]
+    found = by_name(list(zip(before, after, strict=True)))["seconds"]
+    assert found.interval[1] < 0
+    assert found.certain == (pairs == 6)
+
+
 def test_who_fails_early_is_not_quick():
     before = [episode(k, 6.0) for k in range(10)]
     after = [episode(k, 5.0) for k in range(5)]
