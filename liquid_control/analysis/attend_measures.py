@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from liquid_control.analysis.explainer import Explainer, Seen
@@ -10,12 +12,14 @@ from liquid_control.attention.compare import ssim
 from liquid_control.attention.explained import Explained
 from liquid_control.attention.maps import maps
 from liquid_control.camera import gaussian
-from liquid_control.evaluation.statistics import bootstrap_interval
+from liquid_control.evaluation.statistics import bootstrap_ratio_interval
 
 __all__ = ["VARIANCES", "Measures", "markdown", "table"]
 
 # Of the noise in the paper's active test, on the scale [0, 1].
 VARIANCES = (0.1, 0.2, 0.3)
+# Neighbouring frames are alike: intervals draw whole stretches of this time [s].
+BLOCK_S = 10.0
 
 
 class Measures:
@@ -36,6 +40,7 @@ class Measures:
         self._shuffled = shuffled(policy, seed)
         self._rows: list[dict[str, float]] = []
         self._curves: list[np.ndarray] = []
+        self._stamps: list[int] = []
 
     def add(self, seen: Seen) -> None:
         """Take in a frame that was explained."""
@@ -61,6 +66,7 @@ class Measures:
             row |= {f"{name}_{order}": area for order, area in areas.items()}
             row[f"{name}_gain"] = areas["attention"] - areas["random"]
         self._rows.append(row)
+        self._stamps.append(seen.shot.stamp)
         both = (curves.deletion, curves.insertion)
         self._curves.append(np.array([[curve[order] for order in ORDERS] for curve in both]))
 
@@ -72,18 +78,22 @@ class Measures:
         )[0]
 
     def summary(self) -> dict:
-        """JSON-ready: means and 95 % bootstrap intervals over the frames, and the mean curves.
+        """JSON-ready: means and the mean curves.
 
-        The intervals take frames as independent: so they are where frames lie seconds apart.
+        Intervals are 95 % bootstraps over stretches of 10 s, None where all lies within one.
         """
         names = list(dict.fromkeys(name for row in self._rows for name in row))
+        every = stretches(self._stamps)
         figures = {}
         for name in names:
             values = np.array([row.get(name, np.nan) for row in self._rows])
-            values = values[np.isfinite(values)]
-            if len(values):
-                mean, interval = float(values.mean()), bootstrap_interval(values)
-                figures[name] = {"mean": mean, "interval": interval, "frames": len(values)}
+            finite = np.isfinite(values)
+            if finite.any():
+                figures[name] = {
+                    "mean": float(values[finite].mean()),
+                    "interval": _interval(values[finite], every[finite]),
+                    "frames": int(finite.sum()),
+                }
         curves = np.mean(self._curves, 0) if self._curves else np.zeros((2, len(ORDERS), 0))
         return {
             "model": self.explainer.model.name,
@@ -101,6 +111,22 @@ class Measures:
                 },
             },
         }
+
+
+def stretches(stamps: Sequence[int]) -> np.ndarray:
+    """The number of the stretch of `BLOCK_S` that each frame lies in, int (frames,).
+
+    Args:
+        stamps: [ns], in order; where time goes back, another drive begins.
+    """
+    numbers: list[int] = []
+    began = last = 0
+    for stamp in stamps:
+        fresh = not numbers or stamp <= last or stamp - began >= BLOCK_S * 1e9
+        began = stamp if fresh else began
+        numbers.append((numbers[-1] if numbers else -1) + fresh)
+        last = stamp
+    return np.array(numbers, int)
 
 
 ROWS = {
@@ -137,6 +163,14 @@ def markdown(summaries: list[dict]) -> str:
     return "\n".join((header, "|---" * (len(summaries) + 1) + "|", *rows)) + "\n"
 
 
+def _interval(values: np.ndarray, blocks: np.ndarray) -> list[float] | None:
+    """Of the mean of values (frames,) whose blocks are drawn with replacement."""
+    place = np.unique(blocks, return_inverse=True)[1]
+    if not place.any():
+        return None
+    return list(bootstrap_ratio_interval(np.bincount(place, values), np.bincount(place)))
+
+
 def _title(summary: dict) -> str:
     explained = f" of {summary['target']}" if summary["weighted_by_target"] else ""
     return f"{summary['model']}, {summary['method']}{explained}"
@@ -145,7 +179,8 @@ def _title(summary: dict) -> str:
 def _areas(figures: dict, name: str, sign: int) -> tuple[str, str, str]:
     area = {order: figures[f"{name}_{order}"]["mean"] for order in ORDERS}
     chance = area["random"] or np.nan
-    low, high = sorted(sign * end for end in figures[f"{name}_gain"]["interval"])
+    interval = figures[f"{name}_gain"]["interval"]
+    low, high = sorted(sign * end for end in interval) if interval else (0.0, 0.0)
     verdict = "better" if low > 0 else ("worse" if high < 0 else "no difference shown")
     return f"{area['attention'] / chance:.2f}", f"{area['inverse'] / chance:.2f}", verdict
 
@@ -153,5 +188,7 @@ def _areas(figures: dict, name: str, sign: int) -> tuple[str, str, str]:
 def _cell(figure: dict | None) -> str:
     if figure is None:
         return ""
+    if figure["interval"] is None:
+        return f"{figure['mean']:.2f}"
     low, high = figure["interval"]
     return f"{figure['mean']:.2f} ({low:.2f} to {high:.2f})"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from liquid_control.analysis.attend_measures import table
+from liquid_control.analysis.attend_measures import _interval, stretches, table
 from liquid_control.analysis.measures import SHARES, hiding, on_road, shuffled
 from liquid_control.attention.explained import Explained
 from liquid_control.attention.maps import maps
@@ -101,6 +101,19 @@ def test_shuffled_weights_are_the_same_numbers_in_another_order(network):
     for mine, theirs in pairs:
         assert torch.equal(mine.flatten().sort()[0], theirs.flatten().sort()[0])
     assert np.abs(maps(other, frame[None]) - maps(policy, frame[None])).max() > 0.3
+
+
+def test_frames_of_one_stretch_of_time_are_drawn_together():
+    second = 1_000_000_000
+    first = [k * second for k in range(0, 20, 4)]  # 0 to 16 s
+    again = [k * second for k in range(0, 8, 4)]  # another drive
+    assert stretches([*first, *again]).tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert stretches([9 * second, 0]).tolist() == [0, 1]
+    values = np.repeat([0.0, 1.0], 50)
+    narrow = _interval(values, np.arange(100))
+    assert 0.35 < narrow[0] < 0.5 < narrow[1] < 0.65
+    assert _interval(values, np.repeat([0, 1], 50)) == [0.0, 1.0]
+    assert _interval(values, np.zeros(100, int)) is None
 
 
 def summary(name, attention, interval):
