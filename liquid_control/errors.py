@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "nearest_first"]
+__all__ = ["InputError", "known_only", "nearest_first"]
 
 
 class InputError(Exception):
@@ -12,6 +12,20 @@ class InputError(Exception):
     The message is one sentence that says what was expected, what came and what to do. The command
     line prints it and exits with 2; nodes log it and refuse to configure.
     """
+
+
+def known_only(what: str, given: Iterable[object], known: Iterable[object]) -> None:
+    """Refuse names that are not known.
+
+    Raises:
+        InputError: names the first one that there is not, and those there are.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            raise InputError(
+                f"There is no {what} {name!r}; those there are: {nearest_first(name, names)}."
+            )
 
 
 def nearest_first(given: object, known: Iterable[object]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from liquid_control.camera.lens import Intrinsics, intrinsics
 from liquid_control.camera.motion import MotionBlur
 from liquid_control.camera.noise import gaussian
-from liquid_control.errors import InputError, nearest_first
+from liquid_control.errors import InputError, known_only
 
 __all__ = ["CameraEffects", "CameraPipeline"]
 
@@ -99,13 +99,7 @@ class CameraEffects:
         Raises:
             InputError: a name is not known, or a value is out of its range.
         """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise InputError(
-                    f"There is no camera effect {name!r}; those there are: "
-                    f"{nearest_first(name, known)}."
-                )
+        known_only("camera effect", values, (field.name for field in fields(cls)))
         return cls(**values)
 
 

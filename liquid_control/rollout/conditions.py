@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 
 from liquid_control.camera import cut_out, gaussian
-from liquid_control.errors import InputError, nearest_first
+from liquid_control.errors import InputError, known_only
 from liquid_control.rollout.pilots import Pilot, neutral_action
 
 __all__ = ["Perturbation", "Perturbed"]
@@ -66,13 +66,7 @@ class Perturbation:
         Raises:
             InputError: a name is not known, or a value is out of its range.
         """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise InputError(
-                    f"There is no perturbation {name!r}; those there are: "
-                    f"{nearest_first(name, known)}."
-                )
+        known_only("perturbation", values, (field.name for field in fields(cls)))
         return cls(**values)
 
 
