@@ -106,7 +106,7 @@ def pairs(evaluation: Evaluation, name: str) -> str:
         rows.append(
             [
                 f"`{row['model']}`",
-                evaluation.name(row["condition"], row["level"]),
+                title(evaluation, (row["world"], row["condition"], row["level"])),
                 str(row["pairs"]),
                 f"{scale * row['difference']:+.3g} ({low:+.3g} to {high:+.3g})",
                 "yes" if row["certain"] else "no",
