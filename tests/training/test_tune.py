@@ -133,13 +133,14 @@ def test_with_a_closed_loop_the_best_drive_is_the_score(toy, roads, tmp_path):
 
 def start(folder: Path, output: str, *options: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "liquid_control", "tune", "toy.yaml", "--output", output]
-    return subprocess.Popen(
-        [*command, "--threads", "1", *options],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
+    with (folder / f"{output}.log").open("a") as log:
+        return subprocess.Popen(
+            [*command, "--threads", "1", *options],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -186,13 +187,14 @@ def test_one_command_trains_several_trials_at_once(toy, tmp_path, engine):
         pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[scale]'")
     toy(epochs=1)
     options = ("--trials", "3", "--workers", "2", "--engine", engine)
-    assert start(tmp_path, "study", *options).wait() == 0
+    log = tmp_path / "study.log"
+    assert start(tmp_path, "study", *options).wait() == 0, log.read_text()[-3000:]
     found = rows(tmp_path / "study")
     assert [row["number"] for row in found] == ["0", "1", "2"]
     assert len({row["circuit_rate"] for row in found}) == 3
     assert (tmp_path / "study" / "study.png").is_file()
     # Nothing is left to do.
-    assert start(tmp_path, "study", *options).wait() == 0
+    assert start(tmp_path, "study", *options).wait() == 0, log.read_text()[-3000:]
     assert rows(tmp_path / "study") == found
 
 
