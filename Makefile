@@ -29,7 +29,8 @@ drive: $(READY)  ## a trained policy drives a simulated car through real ROS 2 n
 
 # Tests that start ROS nodes share one worker (tests/conftest.py), so they never compete.
 test: $(READY)  ## the quick tests: all but those marked slow
-	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow" \
+		--durations=40 --durations-min=3 $(ARGS)
 
 test-all: $(READY)  ## every test
 	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
