@@ -7,6 +7,7 @@ import os
 import mujoco
 import numpy as np
 
+from liquid_control.envs.scene import GLContext
 from liquid_control.envs.scene.stage import BODY, SHOWN, Stage
 from liquid_control.errors import InputError
 
@@ -20,7 +21,7 @@ class Renderer:
         self._stage = stage
         size = stage.model.vis.global_
         try:
-            self._gl = mujoco.GLContext(size.offwidth, size.offheight)
+            self._gl = GLContext(size.offwidth, size.offheight)
             self._gl.make_current()
             self._context = mujoco.MjrContext(stage.model, mujoco.mjtFontScale.mjFONTSCALE_50)
         except (RuntimeError, AttributeError, ImportError, mujoco.FatalError) as error:

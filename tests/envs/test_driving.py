@@ -5,6 +5,9 @@ import functools
 import gc
 import itertools
 import multiprocessing
+import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -348,6 +351,21 @@ def _made_and_closed(count):
         ctypes.CDLL(None).malloc_trim(0)
         memory.append(_resident())
     return memory
+
+
+def test_it_does_not_matter_who_imports_mujoco_first():
+    """MuJoCo's own default opens a window, which a robot or a server does not have."""
+    draw = "from liquid_control.rollout import make_world;"
+    draw += "frame, _ = make_world('liquid_control/Driving-v1').reset(seed=5); print(frame.sum())"
+    bare = {k: v for k, v in os.environ.items() if k not in ("MUJOCO_GL", "DISPLAY")}
+    bare.pop("PYOPENGL_PLATFORM", None)
+    drawn = [
+        subprocess.run(
+            [sys.executable, "-c", first + draw], env=bare, capture_output=True, text=True
+        ).stdout
+        for first in ("", "import mujoco;")
+    ]
+    assert drawn[0] == drawn[1] != ""
 
 
 def test_a_window_shows_the_episode(monkeypatch):
