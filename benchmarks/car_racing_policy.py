@@ -23,7 +23,7 @@ from liquid_control.attention.overlay import overlay
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.files import replace_file
 from liquid_control.policy import Driver, Policy
-from liquid_control.rollout import make_world, parse_options
+from liquid_control.rollout import Engine, make_world, parse_options
 
 WORLD = "liquid_control/CarRacing-v0"
 # Condition: option of the world, score of AttentionAgent.
@@ -96,7 +96,7 @@ def main(
     found = {}
     for name, (option, _) in CONDITIONS.items():
         count = episodes if option else plain
-        settings = {"workers": workers, "option": option, "output": output / name}
+        settings = {"engine": Engine(workers), "option": option, "output": output / name}
         evaluate(model, WORLD, count, seed, **settings, report=False)
         results = json.loads((output / name / "results.json").read_text())
         figures = results["groups"][0]["figures"]

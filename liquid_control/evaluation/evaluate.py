@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -27,7 +27,7 @@ from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
 from liquid_control.rollout.bundle import Bundle
-from liquid_control.rollout.engine import Engine
+from liquid_control.rollout.engine import HERE, Engine
 
 __all__ = ["evaluate"]
 
@@ -42,18 +42,16 @@ def evaluate(
     seed: int = 1000,
     noise: float = 0.0,
     seconds: float | None = None,
-    workers: int = 1,
     output: Path | None = None,
     option: Several = (),
     suite: str | None = None,
     conditions: tuple[str, ...] = (),
     metrics: tuple[str, ...] = SHOWN,
-    engine: Literal["local", "ray"] = "local",
-    address: str | None = None,
     report: bool = True,
     videos: int = 3,
     data: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
     camera_height: float | None = None,
+    engine: Annotated[Engine, tyro.conf.arg(name="")] = HERE,
 ) -> int:
     """Drive models through many seeds of worlds, clean or hindered, and measure how well.
 
@@ -72,20 +70,18 @@ def evaluate(
         seed: of the first episode; training used seeds below 1000.
         noise: without a suite: variance of Gaussian noise on the frames, on the scale [0, 1].
         seconds: time limit of an episode [s]; the suite's or the world's own by default.
-        workers: processes, or with ray jobs at once.
         output: folder for results.json and episodes.csv; runs/evaluate-<suite or model> by default.
         option: of the worlds, as NAME=VALUE with a YAML value (season=winter); once for each.
         suite: conditions to drive in: smoke, paper, robustness, carracing, drone-ood, or a file of
             that form.
         conditions: some of the suite's: fog for all its levels, fog=12 for one.
         metrics: what the printed table shows; results.json holds all.
-        engine: local runs on this machine; ray on a Ray cluster.
-        address: HOST:PORT of the head of a running Ray cluster, which this machine has joined.
         report: also write report.html.
         videos: of the worst episodes, which are driven again for the report; 0 for none.
         data: open loop: a bag, a folder of bags or a Donkeycar tub; once for each.
         camera_height: with --data: of the recordings' camera above the road [m]; autonomy is then
             measured on frames as from where the model would have been.
+        engine: where the episodes are driven.
     """
     models, env = _several(model), _several(env)
     if data or camera_height is not None:
@@ -96,7 +92,6 @@ def evaluate(
                 "--episodes out."
             )
         return measure(models, data, output, camera_height, report)
-    where = Engine(workers, engine, address)
     check_metrics(metrics)
     check_videos(videos)
     whole, part = _suites(suite, env, noise, seconds, parse_options(option), conditions)
@@ -124,7 +119,7 @@ def evaluate(
     settings, rows = resume(output, settings, [each.key for each in whole.conditions])
     jobs = jobs_of(sources, worlds, part, range(seed, seed + count))
     before, started = len(rows), time.perf_counter()
-    rows = drive(jobs, rows, output, where)
+    rows = drive(jobs, rows, output, engine)
     results = _write(output, settings, rows, whole)
     _show(results, metrics)
     fresh, seconds_gone = len(rows) - before, time.perf_counter() - started

@@ -21,6 +21,7 @@ from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.open_loop import OpenLoop
 from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
 from liquid_control.policy import Policy
+from liquid_control.rollout import Engine
 
 SUITE = """
 worlds: [liquid_control/Driving-v1]
@@ -48,7 +49,7 @@ def save_model(folder, seed=0):
 @pytest.mark.slow
 def test_workers_and_interruptions_change_nothing(tmp_path):
     whole = run(tmp_path / "whole")
-    assert run(tmp_path / "two", workers=2) == whole
+    assert run(tmp_path / "two", engine=Engine(2)) == whole
     run(tmp_path / "parts", episodes=1)
     with (tmp_path / "parts" / "episodes.csv").open("a") as file:
         file.write("8,0.3")  # A kill leaves half a row.
@@ -149,7 +150,7 @@ def test_broken_episodes_are_reported_and_never_averaged(tmp_path, capsys):
     }
     assert "seed 8: RuntimeError: the wheel, it came off" in capsys.readouterr().out
     # Another number of processes breaks the same episodes and no others.
-    assert evaluate(**settings | {"output": tmp_path / "two"}, **broken, workers=2) == 1
+    assert evaluate(**settings | {"output": tmp_path / "two"}, **broken, engine=Engine(2)) == 1
     rows = (tmp_path / "two" / "episodes.csv").read_text()
     assert rows == (tmp_path / "run" / "episodes.csv").read_text()
 
@@ -199,8 +200,6 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
         ({"seconds": 0.0}, "more than 0 s"),
         ({"noise": 2.0}, "'noise' is a number from 0 to 1"),
         ({"option": ("long=3",)}, "no option"),
-        ({"workers": 0}, "workers must be 1 or more"),
-        ({"address": "10.0.0.1:6379"}, "add --engine ray"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(tmp_path, changes, message):
