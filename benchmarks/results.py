@@ -61,6 +61,16 @@ def cell(evaluation: Evaluation, model: str, place: Place, name: str) -> str:
     return "{:.3f} ({:.3f} to {:.3f})".format(*found)
 
 
+def _roads(evaluation: Evaluation, model: str) -> str:
+    """How many episodes a model has in each condition."""
+    counts = {
+        group["episodes"]
+        for place in places(evaluation)
+        if (group := evaluation.group(model, place)) is not None
+    }
+    return f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(*counts)
+
+
 def title(evaluation: Evaluation, place: Place) -> str:
     _, condition, level = place
     if len(places(evaluation)) <= MOST_COLUMNS and condition != "clean":
@@ -76,6 +86,9 @@ def table(evaluation: Evaluation, name: str, latency: dict[str, float]) -> str:
     if name == SHARE:
         facts["network"] = [str(about[model]["circuit"]) for model in models]
         facts["parameters"] = [f"{about[model]['parameters']:,}" for model in models]
+        roads = [_roads(evaluation, model) for model in models]
+        if len(set(roads)) > 1:
+            facts["roads"] = roads
     if latency:
         facts["latency"] = [
             f"{1e3 * latency[model]:.2f} ms" if model in latency else "–" for model in models
@@ -96,22 +109,48 @@ def table(evaluation: Evaluation, name: str, latency: dict[str, float]) -> str:
 
 
 def pairs(evaluation: Evaluation, name: str) -> str:
-    """Markdown: every model less the first one on the same seeds."""
-    scale = FIGURES[name].scale
-    rows = []
-    for row in evaluation.results["paired"]:
-        if row["figure"] != name:
-            continue
+    """Markdown: every model less the first one on the same seeds; many conditions have a row each.
+
+    In these a difference whose interval excludes 0 is bold.
+    """
+    scale, where = FIGURES[name].scale, places(evaluation)
+    found = {
+        (row["model"], (row["world"], row["condition"], row["level"])): row
+        for row in evaluation.results["paired"]
+        if row["figure"] == name
+    }
+
+    def difference(row: dict) -> str:
         low, high = (scale * end for end in row["interval"])
-        rows.append(
+        return f"{scale * row['difference']:+.3g} ({low:+.3g} to {high:+.3g})"
+
+    if len(where) > MOST_COLUMNS:
+        models = [model for model in evaluation.models if any(model == each for each, _ in found)]
+        rows = [
             [
-                f"`{row['model']}`",
-                title(evaluation, (row["world"], row["condition"], row["level"])),
-                str(row["pairs"]),
-                f"{scale * row['difference']:+.3g} ({low:+.3g} to {high:+.3g})",
-                "yes" if row["certain"] else "no",
+                title(evaluation, place),
+                *(
+                    "–"
+                    if (row := found.get((model, place))) is None
+                    else f"**{difference(row)}**"
+                    if row["certain"]
+                    else difference(row)
+                    for model in models
+                ),
             ]
-        )
+            for place in where
+        ]
+        return lines(["condition", *(f"`{model}`" for model in models)], rows)
+    rows = [
+        [
+            f"`{model}`",
+            title(evaluation, place),
+            str(row["pairs"]),
+            difference(row),
+            "yes" if row["certain"] else "no",
+        ]
+        for (model, place), row in found.items()
+    ]
     head = ["model", "condition", "pairs", f"{FIGURES[name].label}, difference", "excludes 0"]
     return lines(head, rows)
 
@@ -122,7 +161,56 @@ def lines(head: list[str], rows: list[list[str]]) -> str:
 
 
 def draw(evaluation: Evaluation, path: Path) -> None:
-    """Crash-free share and lateral error over the levels of each condition, for every model."""
+    """Crash-free share and lateral error of every model: curves over the levels of each condition,
+    or where there are many conditions, a map with a row for each level."""
+    if len(places(evaluation)) > MOST_COLUMNS:
+        draw_map(evaluation, path)
+    else:
+        draw_curves(evaluation, path)
+
+
+def draw_map(evaluation: Evaluation, path: Path) -> None:
+    """A column for each model, a row for each level, coloured, with the numbers in it."""
+    where, models = places(evaluation), evaluation.models
+    size = 3.4 + 1.5 * len(models), 1.4 + 0.26 * len(where)
+    figure, axes = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    for axis, name in zip(axes, (SHARE, ERROR), strict=True):
+        found = [
+            [value(evaluation.group(model, place), name) for model in models] for place in where
+        ]
+        means = np.array([[np.nan if each is None else each[0] for each in row] for row in found])
+        share = name == SHARE
+        low, high = (0, 100) if share else (0, np.nanmax(means))
+        # Dark is bad in both.
+        axis.imshow(
+            means, cmap="viridis" if share else "viridis_r", vmin=low, vmax=high, aspect="auto"
+        )
+        for (row, column), mean in np.ndenumerate(means):
+            if np.isnan(mean):
+                continue
+            bright = (mean / high > 0.6) == share
+            axis.text(
+                *(column, row, f"{mean:.0f}" if share else f"{mean:.2f}"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="black" if bright else "white",
+            )
+        # A line where another condition begins.
+        for row in range(1, len(where)):
+            if where[row][:2] != where[row - 1][:2]:
+                axis.axhline(row - 0.5, color="white", linewidth=2)
+        axis.set_title(FIGURES[name].label, loc="left", fontsize=10)
+        axis.set_xticks(range(len(models)), models, rotation=30, ha="right")
+        axis.set_yticks(range(len(where)), [title(evaluation, place) for place in where])
+        axis.tick_params(length=0, labelsize=8)
+        axis.spines[:].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_curves(evaluation: Evaluation, path: Path) -> None:
+    """Curves with their intervals over the levels of each condition."""
     conditions = {
         (world, name): levels
         for world in evaluation.worlds
@@ -163,6 +251,7 @@ def draw(evaluation: Evaluation, path: Path) -> None:
         axis.remove()
     axes.flat[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def measure(folders: tuple[Path, ...]) -> dict[str, float]:

@@ -52,8 +52,22 @@ def test_with_many_conditions_each_has_a_row(monkeypatch):
     head, _, *rows = results.table(evaluation, results.SHARE, {}).splitlines()
     assert head == f"| condition | {' | '.join(f'`{model}`' for model in evaluation.models)} |"
     assert len(rows) == 2 + len(results.places(evaluation))  # network and parameters first
+    head, _, *rows = results.pairs(evaluation, results.SHARE).splitlines()
+    others = evaluation.models[1:]
+    assert head == f"| condition | {' | '.join(f'`{model}`' for model in others)} |"
+    assert len(rows) == len(results.places(evaluation))
+    certain = sum(
+        row["certain"] for row in evaluation.results["paired"] if row["figure"] == results.SHARE
+    )
+    assert sum(row.count("**") for row in rows) == 2 * certain
 
 
-def test_the_picture_shows_every_model(tmp_path):
-    results.draw(read_evaluation(FOLDERS[0]), tmp_path / "picture.png")
+@pytest.mark.parametrize("most", [2, 6])
+def test_the_picture_shows_every_model(tmp_path, monkeypatch, most):
+    evaluation, shown = read_evaluation(FOLDERS[0]), []
+    monkeypatch.setattr(results, "MOST_COLUMNS", most)
+    monkeypatch.setattr(results.plt, "close", shown.append)
+    results.draw(evaluation, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes()[:4] == b"\x89PNG"
+    texts = {text.get_text() for text in shown[0].findobj(results.plt.Text)}
+    assert set(evaluation.models) <= texts
