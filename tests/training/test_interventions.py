@@ -11,6 +11,7 @@ import torch
 
 from liquid_control.camera import CameraSetup
 from liquid_control.cli import main
+from liquid_control.command import CURVATURE
 from liquid_control.data.bag import BagWriter
 from liquid_control.data.drive import load_drives
 from liquid_control.data.messages import png_image, twist_stamped
@@ -20,8 +21,10 @@ from liquid_control.policy import Policy
 from liquid_control.training.batches import Windows
 from liquid_control.training.imitation import fit
 from liquid_control.training.module import weighted_loss
+from liquid_control.training.networks import make_policy
 from liquid_control.training.recipe import Recipe
 from liquid_control.training.split import split_by_time
+from liquid_control.training.tune.trial import validation_error
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CAMERA = CameraSetup(height=24, width=64)
@@ -159,3 +162,12 @@ def test_a_model_is_adapted_to_a_persons_corrections(recipe, bag, tmp_path):
         for policy in (wrong, Policy.load(tmp_path / "adapted"))
     )
     assert after < 0.7 * before
+
+
+def test_a_search_scores_by_the_labels_that_its_trials_learn(recipe):
+    settings = replace(recipe, validation=0.25)
+    torch.manual_seed(0)
+    policy = make_policy(recipe.circuit, recipe.spec, recipe.camera).eval()
+    held_back = split_by_time(drives_of(recipe), 0.25, 0.0)[1]
+    mse = open_loop(policy, held_back).summary["curvature"]["mse"]
+    assert validation_error(policy, settings) == pytest.approx(mse / CURVATURE.high**2)

@@ -46,6 +46,7 @@ def read(tmp_path: Path, text: str, settings: dict = SETTINGS):
         ("alpha: 1", "searches nothing"),
         ("validation: [0.1, 0.2]", "cannot be searched, as it changes what a score means"),
         ("seed: [1, 2]", "cannot be searched"),
+        ("labels: [interventions, driven]", "cannot be searched"),
         ("closed_loop: {seconds: [5, 9]}", "cannot be searched"),
         ("- a", "must hold `key: value` lines"),
         ("a: [", "not valid YAML"),

@@ -20,7 +20,10 @@ __all__ = ["Dimension", "Space", "changed", "read_settings", "read_space"]
 
 RANGE = ("low", "high", "log", "step")
 # A search that changed these would compare scores of different things.
-MEASURE = ("data", "model", "outputs", "validation", "test", "seed", "closed_loop", "checkpoint")
+MEASURE = (
+    *("data", "model", "outputs", "labels", "validation", "test", "seed", "closed_loop"),
+    "checkpoint",
+)
 
 
 @dataclass(frozen=True)

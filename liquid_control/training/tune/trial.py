@@ -38,7 +38,7 @@ def validation_error(policy: Policy, recipe: Recipe) -> float:
     Raises:
         InputError: the validation part holds no frames.
     """
-    drives = load_drives(recipe.data, recipe.camera, recipe.outputs)
+    drives = load_drives(recipe.data, recipe.camera, recipe.outputs, recipe.labels)
     held_back = split_by_time(drives, recipe.validation, recipe.test)[1]
     if not held_back:
         raise InputError(
