@@ -204,16 +204,19 @@ class Imitation(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["training"] = json.dumps(self.facts)
         if self._carried is not None:
-            # Every process has the rows of its own windows.
-            checkpoint["carried"] = [self.all_gather(part).cpu() for part in self._carried]
+            # In the order of the whole batch, as another number of processes may go on from here.
+            checkpoint["carried"] = [self._of_all(part).cpu() for part in self._carried]
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         if "carried" in checkpoint:
-            rank = self.trainer.global_rank
-            several = self.trainer.world_size > 1
-            self._carried = tuple(
-                (part[rank] if several else part).to(self.device) for part in checkpoint["carried"]
-            )
+            # As `Order` shares a batch.
+            mine = slice(self.trainer.global_rank, None, self.trainer.world_size)
+            self._carried = tuple(part[mine].to(self.device) for part in checkpoint["carried"])
+
+    def _of_all(self, part: Tensor) -> Tensor:
+        """The rows of all processes from this one's, (batch, size)."""
+        found = self.all_gather(part)
+        return found if found.dim() == part.dim() else found.transpose(0, 1).flatten(0, 1)
 
     def _stop(self, what: str, value: float, batch: dict[str, Tensor]) -> None:
         """End the training with a sentence that says where the numbers broke."""

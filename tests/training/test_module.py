@@ -1,5 +1,7 @@
 """The loss counts what it should, and the state goes on where a recording does."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from liquid_control.policy import Policy
 from liquid_control.training.batches import Windows
 from liquid_control.training.imitation import fit
 from liquid_control.training.module import Imitation, learning_rate_share, weighted_loss
+from liquid_control.training.networks import make_policy
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -102,3 +105,29 @@ def test_stateful_training_sees_the_state_that_a_whole_drive_would_have(
             compared += 1
     assert compared >= 8
     assert isinstance(policy, Policy)
+
+
+def test_another_number_of_processes_goes_on_with_each_rows_own_state(small, posts, monkeypatch):
+    recipe = small(mode="stateful")
+    drives = load_drives([posts], outputs=("curvature",))
+    windows = Windows(drives, recipe, varied=True)
+
+    def process(rank: int, of: int) -> tuple[Imitation, SimpleNamespace]:
+        module = Imitation(make_policy("ncp-ltc", recipe.spec), recipe, windows)
+        # Lightning keeps a weak reference alone.
+        trainer = SimpleNamespace(global_rank=rank, world_size=of)
+        module.trainer = trainer
+        return module, trainer
+
+    # Row k of a batch has the state k, and process k % 2 of two.
+    rows = torch.arange(4.0)[:, None].expand(4, 19)
+    (first, trainer), checkpoint = process(0, 2), {}
+    first._carried = (rows[0::2],)
+    monkeypatch.setattr(first, "all_gather", lambda part: torch.stack((rows[0::2], rows[1::2])))
+    first.on_save_checkpoint(checkpoint)
+    for of in (1, 2, 4):
+        for rank in range(of):
+            module, trainer = process(rank, of)
+            module.on_load_checkpoint(checkpoint)
+            assert torch.equal(module._carried[0], rows[rank::of])
+            assert trainer.world_size == of
