@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import lightning
 import torch
@@ -24,6 +25,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
@@ -58,13 +60,23 @@ class Machine:
         accelerator: auto, cpu or gpu.
         loaders: processes that load and vary batches; worth it beside a GPU.
         threads: of torch in each process; 0 leaves the choice to it.
+
+    Raises:
+        InputError: a number that is too small.
     """
 
     devices: int = 0
     nodes: int = 1
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     loaders: int = 0
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.devices, self.loaders, self.threads) < 0 or self.nodes < 1:
+            raise InputError(
+                "A training needs 1 or more nodes and 0 or more devices, loaders and threads, got "
+                f"{self.nodes}, {self.devices}, {self.loaders} and {self.threads}."
+            )
 
 
 def train(
@@ -142,7 +154,8 @@ def fit(
 
     Raises:
         InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
-            of another training, or a loss that is not finite.
+            of another training, a machine that lacks what is asked for, or a loss that is not
+            finite.
     """
     machine = machine or Machine()
     if machine.threads:
@@ -241,34 +254,41 @@ def _trainer(
     several = machine.devices > 1 or machine.nodes > 1
     if recipe.minutes:
         callbacks.append(Timer(timedelta(minutes=recipe.minutes), interval="step", verbose=False))
-    return lightning.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator=machine.accelerator,
-        devices=machine.devices or "auto",
-        num_nodes=machine.nodes,
-        strategy="ddp" if several else "auto",
-        # Batches are divided by `Order`, which knows the processes.
-        use_distributed_sampler=False,
-        precision=recipe.precision,
-        gradient_clip_val=recipe.clip,
-        log_every_n_steps=10,
-        default_root_dir=work,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        logger=[TensorBoardLogger(work, "tensorboard", ""), CSVLogger(work, "csv")],
-        callbacks=[
-            *callbacks,
-            LearningRateMonitor("step"),
-            TQDMProgressBar(refresh_rate=10),
-            ModelCheckpoint(
-                work,
-                save_last=True,
-                save_top_k=0,
-                every_n_train_steps=recipe.checkpoint,
-                enable_version_counter=False,
-            ),
-        ],
-    )
+    callbacks += [
+        LearningRateMonitor("step"),
+        TQDMProgressBar(refresh_rate=10),
+        ModelCheckpoint(
+            work,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=recipe.checkpoint,
+            enable_version_counter=False,
+        ),
+    ]
+    try:
+        return lightning.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator=machine.accelerator,
+            devices=machine.devices or "auto",
+            num_nodes=machine.nodes,
+            strategy="ddp" if several else "auto",
+            # Batches are divided by `Order`, which knows the processes.
+            use_distributed_sampler=False,
+            precision=recipe.precision,
+            gradient_clip_val=recipe.clip,
+            log_every_n_steps=10,
+            default_root_dir=work,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            logger=[TensorBoardLogger(work, "tensorboard", ""), CSVLogger(work, "csv")],
+            callbacks=callbacks,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise InputError(
+            f"This machine cannot train with --accelerator {machine.accelerator}, --devices "
+            f"{machine.devices} and --precision {recipe.precision}: "
+            f"{' '.join(str(error).split()).rstrip('.')}; change one of them."
+        ) from error
 
 
 def _plain(recipe: Recipe) -> dict:
@@ -288,7 +308,10 @@ def _checkpoint(work: Path, facts: dict) -> Path | None:
         return None
     try:
         before = json.loads(torch.load(last, map_location="cpu", weights_only=True)["training"])
-    except (RuntimeError, KeyError, EOFError, OSError, ValueError) as error:
+    except (
+        *(RuntimeError, KeyError, EOFError, OSError, ValueError, TypeError),
+        pickle.UnpicklingError,
+    ) as error:
         raise InputError(
             f"The checkpoint {last} cannot be read ({type(error).__name__}); remove {work} and "
             "begin again."

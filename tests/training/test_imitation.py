@@ -188,6 +188,28 @@ def test_a_checkpoint_of_another_recipe_is_refused(small, tmp_path):
         fit(small(), tmp_path / "model", work=tmp_path / "work")
 
 
+def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
+    (tmp_path / "work").mkdir()
+    # What Git LFS leaves where a file was not fetched.
+    (tmp_path / "work" / "last.ckpt").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(InputError, match="cannot be read"):
+        fit(small(), tmp_path / "model", work=tmp_path / "work")
+
+
+def test_what_this_machine_cannot_do_is_said(small, tmp_path):
+    wrong = {"--precision half": (small(precision="half"), Machine())}
+    if not torch.cuda.is_available():
+        wrong["--accelerator gpu"] = (small(), Machine(accelerator="gpu"))
+    for option, (recipe, machine) in wrong.items():
+        with pytest.raises(InputError, match="This machine cannot train with") as said:
+            fit(recipe, tmp_path / "model", work=tmp_path / "work", machine=machine)
+        assert option.split()[1] in str(said.value)
+        assert "\n" not in str(said.value)
+    with pytest.raises(InputError, match="0 or more devices, loaders and threads"):
+        Machine(threads=-1)
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_finished_training_is_not_done_again(small, tmp_path, monkeypatch):
     recipe = small(checkpoint=1)
     first = fit(recipe, tmp_path / "model", work=tmp_path / "work")
