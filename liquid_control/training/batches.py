@@ -219,8 +219,17 @@ def training_stream(
 
 
 def validation_loader(drives: Sequence[Drive], recipe: Recipe) -> DataLoader:
-    """Batches as they were recorded, each window from a zero state."""
-    windows = Windows(drives, recipe, varied=False)
+    """Batches as they were recorded, each window from a zero state.
+
+    Raises:
+        InputError: as `Windows`, of the validation part.
+    """
+    try:
+        windows = Windows(drives, recipe, varied=False)
+    except InputError as error:
+        raise InputError(
+            f"The validation part (validation: {recipe.validation}) does not do: {error}"
+        ) from error
     keys = [Key(0, item, item, True) for item in range(len(windows))]
     batches = [keys[k : k + recipe.batch] for k in range(0, len(keys), recipe.batch)]
     return DataLoader(windows, batch_sampler=batches)

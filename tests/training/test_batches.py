@@ -6,9 +6,10 @@ import torch
 
 from liquid_control.data.drive import load_drives
 from liquid_control.errors import InputError
-from liquid_control.training.batches import Order, Windows, training_stream
+from liquid_control.training.batches import Order, Windows, training_stream, validation_loader
 from liquid_control.training.imitation import fit
 from liquid_control.training.recipe import Augmentation
+from liquid_control.training.split import part_of
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,8 @@ def test_a_label_that_is_no_number_names_bag_and_frame(small, posts, value):
     drive.labels[17, 0] = value
     with pytest.raises(InputError, match=r"'curvature' of frame 17 of .*posts is (nan|inf)"):
         Windows([drive], small(), varied=True)
+
+
+def test_a_validation_part_that_is_too_short_is_named(small, drives):
+    with pytest.raises(InputError, match=r"validation part \(validation: 0.02\).* has 3 frames"):
+        validation_loader([part_of(drives[0], 0, 3)], small(validation=0.02))
