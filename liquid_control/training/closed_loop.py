@@ -11,6 +11,7 @@ import lightning
 import numpy as np
 import torch
 
+from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.rollout import (
     Episode,
@@ -36,10 +37,19 @@ ALIKE = 0.005
 
 
 def score(episodes: Sequence[Episode], settings: ClosedLoop) -> float:
-    """How well drives went, larger is better; see `ClosedLoop.score`."""
+    """How well drives went, larger is better; see `ClosedLoop.score`.
+
+    Raises:
+        InputError: they are to be scored by success, of which the world says nothing.
+    """
     if settings.score == "reward":
         return float(np.mean([episode.reward for episode in episodes]))
     if settings.score == "success":
+        if all(episode.success is None for episode in episodes):
+            raise InputError(
+                f"Drives cannot be scored by success: the world {settings.world} does not say "
+                "whether its task was done; score them by survival or reward."
+            )
         return float(np.mean([episode.success or 0.0 for episode in episodes]))
     shares = [
         min(1.0, episode.seconds / settings.seconds) if episode.crashed else 1.0

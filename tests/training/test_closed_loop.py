@@ -34,6 +34,11 @@ def test_a_crash_costs_what_was_left_of_the_time_and_straying_a_little():
     assert score([episode(reward=3.0), safe], replace(settings, score="reward")) == 1.5
 
 
+def test_a_world_that_knows_no_success_cannot_be_scored_by_it():
+    with pytest.raises(InputError, match="does not say whether its task was done"):
+        score([episode(), episode()], replace(LOOP, score="success"))
+
+
 def test_drives_are_the_same_every_time_and_leave_the_threads_alone(tmp_path):
     torch.manual_seed(0)
     make_policy("ncp-ltc", Recipe(("x",), "m").spec).save(tmp_path)
