@@ -249,6 +249,17 @@ def test_a_killed_or_damaged_recording_is_imported_as_far_as_it_goes(
     assert 5 <= report.frames < 19
 
 
+@pytest.mark.parametrize("source", ["robot", "robot/robot.mcap"])
+def test_a_recording_is_never_replaced_by_what_was_made_of_it(
+    tmp_path: Path, make_robot_bag: Callable, source: str
+) -> None:
+    bag = make_robot_bag(tmp_path / "robot", StoragePlugin.MCAP, twist, frames=4)
+    before = {file: file.read_bytes() for file in bag.iterdir()}
+    with pytest.raises(InputError, match="is never overwritten; give another destination"):
+        import_rosbag(tmp_path / source, bag, topic_map(tmp_path), overwrite=True)
+    assert {file: file.read_bytes() for file in bag.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

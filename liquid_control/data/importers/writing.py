@@ -156,12 +156,12 @@ def import_samples(
 
     Raises:
         InputError: no usable sample; the destination exists and `overwrite` is not set, or it is
-            no bag; the disk is full.
+            no bag or holds the source; the disk is full.
     """
     shown = report.destination
     # resolve: "bags/x/" and "." must have a name.
     destination = report.destination = shown.resolve()
-    _check_destination(destination, shown, overwrite)
+    _check_destination(destination, shown, overwrite, report.source)
     unfinished = destination.with_name(f".{destination.name}.importing")
     shutil.rmtree(unfinished, ignore_errors=True)
     bar = tqdm(
@@ -232,9 +232,14 @@ def _stamped(samples: Iterable[Sample], report: ImportReport) -> Iterator[tuple[
         yield sample, stamp, jumped
 
 
-def _check_destination(destination: Path, shown: Path, overwrite: bool) -> None:
+def _check_destination(destination: Path, shown: Path, overwrite: bool, source: Path) -> None:
     if not destination.exists():
         return
+    if source.resolve().is_relative_to(destination):
+        raise InputError(
+            f"{shown} holds the recording {source} itself, which is never overwritten; give "
+            "another destination."
+        )
     if not overwrite:
         raise InputError(
             f"{shown} exists already; give another destination, or --overwrite to replace the bag."
