@@ -231,6 +231,21 @@ def test_more_rounds_may_follow_and_nothing_else_may_change(recipe, run, tmp_pat
         learn(recipe, tmp_path / "out", work)
 
 
+def test_a_round_that_was_broken_off_is_no_result_where_fewer_are_wanted(
+    recipe, tmp_path, monkeypatch, capsys
+):
+    score = {"value": 0.5, "perfect": False, "without_crash": 1, "episodes": 2}
+    seen = {"beta": 0.5, "frames": 9, "crashes": 0, "bags": 1, "error": {}, "expert_share": 0.5}
+    first, second = {"training": {}, "score": score}, {"recording": seen}
+    kept = {"recipe": recipe.to_dict(), "rounds": [first, second | first, second]}
+    (tmp_path / "dagger.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(rounds_module.Run, "write", lambda *_: None)
+    rounds = learn(replace(recipe, rounds=1), tmp_path / "out", tmp_path)
+    assert rounds == [first, second | first]
+    show(rounds)
+    assert "0 *" in capsys.readouterr().out
+
+
 def test_a_policy_that_never_crashes_ends_the_rounds(recipe, run, tmp_path):
     calm = replace(recipe, options=("wind=0.0",), init=str(run / "out"), rounds=5, perfect=1)
     rounds = learn(calm, tmp_path / "out", tmp_path / "work")

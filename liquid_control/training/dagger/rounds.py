@@ -71,7 +71,7 @@ def learn(
         engine: where episodes are recorded and scored; the outcome is the same anywhere.
 
     Returns:
-        The numbers of each round, the first model's in front, as in `dagger.json`.
+        The numbers of each whole round, the first model's in front, as in `dagger.json`.
 
     Raises:
         InputError: no such world, option, model or data, or a folder with another recipe's run.
@@ -82,7 +82,7 @@ def learn(
             break
         run.go_through(number)
         run.write(output)
-    return run.rounds
+    return run.scored
 
 
 class Run:
@@ -108,9 +108,14 @@ class Run:
         self.rounds: list[dict[str, Any]] = self._begun()
 
     @property
+    def scored(self) -> list[dict[str, Any]]:
+        """The rounds that are over; the last one may have been broken off."""
+        return [each for each in self.rounds if "score" in each]
+
+    @property
     def best(self) -> int:
         """The round with the best score, of equal ones the first."""
-        return int(np.argmax([each["score"]["value"] for each in self._scored()]))
+        return int(np.argmax([each["score"]["value"] for each in self.scored]))
 
     def folder(self, number: int) -> Path:
         """Of a round: its training and its model."""
@@ -119,7 +124,7 @@ class Run:
     def over(self, number: int) -> bool:
         """Whether the last rounds before `number` left nothing to learn."""
         wanted = self.recipe.perfect
-        last = self._scored()[max(0, number - wanted) : number]
+        last = self.scored[max(0, number - wanted) : number]
         return 0 < wanted == len(last) and all(each["score"]["perfect"] for each in last)
 
     def go_through(self, number: int) -> None:
@@ -181,16 +186,13 @@ class Run:
         return rounds
 
     def _keep(self) -> None:
-        scored = self._scored()
+        scored = self.scored
         content = {
             "recipe": _plain(self.recipe),
             "best": self.best if scored else None,
             "rounds": self.rounds,
         }
         replace_file(self.work / FILE, json.dumps(content, indent=1) + "\n")
-
-    def _scored(self) -> list[dict[str, Any]]:
-        return [each for each in self.rounds if "score" in each]
 
     def _driver(self, number: int) -> Path:
         """The model that drives in a round."""
