@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -120,7 +121,7 @@ def read_suite(
     except (YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML ({error}); look at config/suites.") from error
     content = _known(content, _SUITE, str(path))
-    whole = merged(content.get("options") or {}, options or {})
+    whole = merged(_options(content.get("options"), str(path)), options or {})
     conditions, kinds = [], {}
     for kind, entry in _known(content.get("conditions"), None, f"{path}: conditions").items():
         entry = _known(entry, _KIND, f"{path}: {kind}")
@@ -133,7 +134,7 @@ def read_suite(
         for level, values in _known(entry.get("levels"), None, f"{path}: {kind}: levels").items():
             where = f"{path}: {kind}={level}"
             values = _known(values or {}, _LEVEL, where)
-            own = values.pop("options", None) or {}
+            own = _options(values.pop("options", None), where)
             length = values.pop("seconds", content.get("seconds"))
             conditions.append(
                 Condition(
@@ -208,6 +209,15 @@ def _known(content: Any, names: Sequence[str] | None, where: str) -> dict:
     return dict(content)
 
 
+def _options(content: Any, where: str) -> dict[str, Any]:
+    if content is not None and not isinstance(content, dict):
+        raise InputError(
+            f"{where}: options: expected names with values, such as {{season: summer}}, got "
+            f"{content!r}."
+        )
+    return content or {}
+
+
 def _number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{where}: expected a number, got {value!r}.")
@@ -217,6 +227,9 @@ def _number(value: Any, where: str) -> float:
 def _length(seconds: Any, where: str) -> float | None:
     if seconds is None:
         return None
-    if _number(seconds, where) <= 0:
-        raise InputError(f"{where}: an episode lasts more than 0 s, got {seconds}.")
+    if not 0 < _number(seconds, where) < math.inf:
+        raise InputError(
+            f"{where}: an episode lasts more than 0 s and has an end, got {seconds}; leave it out "
+            "for the world's own time."
+        )
     return float(seconds)

@@ -198,6 +198,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
         ({"model": ()}, "Nobody to drive"),
         ({"episodes": 0}, "at least 1 episode"),
         ({"seconds": 0.0}, "more than 0 s"),
+        ({"seconds": float("nan")}, "has an end, got nan"),
         ({"noise": 2.0}, "'noise' is a number from 0 to 1"),
         ({"option": ("long=3",)}, "no option"),
     ],

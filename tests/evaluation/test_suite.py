@@ -78,6 +78,15 @@ def test_some_conditions_or_one_level_can_be_chosen():
         ("conditions: {c: {levels: {1: }}}", "needs `worlds`, a list"),
         ("worlds: [w]\nseconds: -1\nconditions: {c: {levels: {1: }}}", "more than 0 s"),
         ("worlds: [w]\nseconds: long\nconditions: {c: {levels: {1: }}}", "expected a number"),
+        ("worlds: [w]\nseconds: .nan\nconditions: {c: {levels: {1: }}}", "has an end, got nan"),
+        (
+            "worlds: [w]\noptions: season=winter\nconditions: {c: {levels: {1: }}}",
+            "options: expected names with values.*got 'season=winter'",
+        ),
+        (
+            "worlds: [w]\nconditions: {c: {levels: {1: {options: [fog]}}}}",
+            "c=1: options: expected names with values",
+        ),
         ("- a list", "must hold about, worlds"),
         ("a: [", "is no YAML"),
     ],
