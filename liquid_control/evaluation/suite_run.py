@@ -103,13 +103,18 @@ def check(chosen: Mapping[str, Bundle | None], worlds: Sequence[str], suite: Sui
     Raises:
         InputError: no such world, option or value, no OpenGL, or a model that does not fit.
     """
-    for world in worlds:
-        for condition in suite.conditions:
-            made, reset = _options(world, condition)
-            env = _world(world, made)
-            env.reset(seed=0, options=json.loads(reset) or None)
-            for source in chosen.values():
-                Perturbed(_pilot(source), condition.perturbation).reset(env, 0)
+    try:
+        for world in worlds:
+            for condition in suite.conditions:
+                made, reset = _options(world, condition)
+                env = _world(world, made)
+                env.reset(seed=0, options=json.loads(reset) or None)
+                for source in chosen.values():
+                    Perturbed(_pilot(source), condition.perturbation).reset(env, 0)
+    except Exception:
+        # Gymnasium's checks break the next episode of a world whose first reset was refused.
+        _world.cache_clear()
+        raise
 
 
 def jobs_of(

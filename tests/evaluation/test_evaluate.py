@@ -209,6 +209,13 @@ def test_bad_input_is_refused_before_anything_is_written(tmp_path, changes, mess
     assert not (tmp_path / "run").exists()
 
 
+def test_after_a_refused_option_the_same_process_evaluates_on(tmp_path):
+    small = {"env": WORLD, "episodes": 1, "seconds": 0.7}
+    with pytest.raises(InputError, match="no option"):
+        run(tmp_path / "run", **small, option=("long=3",))
+    assert run(tmp_path / "run", **small)["groups"][0]["broken"] == 0
+
+
 def test_nothing_is_written_for_a_model_that_does_not_exist(tmp_path):
     with pytest.raises(InputError, match="No model 'nobody'"):
         run(tmp_path / "run", model="nobody")
