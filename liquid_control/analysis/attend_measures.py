@@ -12,7 +12,7 @@ from liquid_control.attention.compare import ssim
 from liquid_control.attention.explained import Explained
 from liquid_control.attention.maps import maps
 from liquid_control.camera import gaussian
-from liquid_control.evaluation.statistics import bootstrap_ratio_interval
+from liquid_control.evaluation.statistics import FEWEST, bootstrap_ratio_interval
 
 __all__ = ["VARIANCES", "Measures", "markdown", "table"]
 
@@ -102,6 +102,7 @@ class Measures:
             "weighted_by_target": self.explainer.target is not None
             or self.explainer.method != "visual-backprop",
             "frames": len(self._rows),
+            "stretches": len(np.unique(every)),
             "figures": figures,
             "curves": {
                 "shares": SHARES.tolist(),
@@ -142,7 +143,7 @@ def table(summaries: list[dict]) -> list[list[str]]:
 
     Areas are shown as multiples of the random order's, so that models with stronger and weaker
     commands can be compared. Whether the difference to it is beyond chance says the interval of
-    that difference, in which 0 must not lie.
+    that difference, in which 0 must not lie, by 6 stretches or more.
     """
     rows = [["", *(_title(each) for each in summaries)]]
     rows.append(["frames", *(str(each["frames"]) for each in summaries)])
@@ -151,7 +152,7 @@ def table(summaries: list[dict]) -> list[list[str]]:
         if any(cells):
             rows.append([title, *cells])
     for name, sign in (("deletion", 1), ("insertion", -1)):
-        cells = [_areas(each["figures"], name, sign) for each in summaries]
+        cells = [_areas(each, name, sign) for each in summaries]
         for place, title in enumerate(("map / random", "inverse / random", "against random")):
             rows.append([f"{name}, {title}", *(cell[place] for cell in cells)])
     return rows
@@ -176,11 +177,12 @@ def _title(summary: dict) -> str:
     return f"{summary['model']}, {summary['method']}{explained}"
 
 
-def _areas(figures: dict, name: str, sign: int) -> tuple[str, str, str]:
+def _areas(summary: dict, name: str, sign: int) -> tuple[str, str, str]:
+    figures, known = summary["figures"], summary["stretches"] >= FEWEST
     area = {order: figures[f"{name}_{order}"]["mean"] for order in ORDERS}
     chance = area["random"] or np.nan
     interval = figures[f"{name}_gain"]["interval"]
-    low, high = sorted(sign * end for end in interval) if interval else (0.0, 0.0)
+    low, high = sorted(sign * end for end in interval) if interval and known else (0.0, 0.0)
     verdict = "better" if low > 0 else ("worse" if high < 0 else "no difference shown")
     return f"{area['attention'] / chance:.2f}", f"{area['inverse'] / chance:.2f}", verdict
 

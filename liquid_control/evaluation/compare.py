@@ -15,7 +15,11 @@ from rich.table import Table
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE, read_rows
-from liquid_control.evaluation.statistics import bootstrap_interval, paired_share_interval
+from liquid_control.evaluation.statistics import (
+    FEWEST,
+    bootstrap_interval,
+    paired_share_interval,
+)
 from liquid_control.files import replace_file
 from liquid_control.rollout import Episode
 
@@ -33,9 +37,6 @@ FIGURES = (
 )
 # Whoever fails early is quick: times and ways say something where both have succeeded.
 SUCCESSFUL = ("seconds", "distance", "steering_rate")
-# A bootstrap of pairs that all differ in one direction never meets zero, however few they are; by
-# chance alone that happens to 5 pairs once in 16 times, to 6 once in 32.
-FEWEST = 6
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from liquid_control.evaluation.statistics import FEWEST
+
 __all__ = [
     "BINS",
     "Blocks",
@@ -102,7 +104,10 @@ def figures(recorded: np.ndarray, asked: np.ndarray, blocks: Blocks) -> dict[str
 def paired(
     recorded: np.ndarray, before: np.ndarray, after: np.ndarray, blocks: Blocks
 ) -> dict[str, dict]:
-    """Name to "before", "after", "difference" (after less before) and its 95 % "interval"."""
+    """Name to "before", "after", "difference" (after less before) and its 95 % "interval".
+
+    "certain" says that it excludes zero, by as many blocks as can say so.
+    """
     sums = [blocks.sums(_moments(recorded, asked)) for asked in (before, after)]
     whole = [_figures(each.sum(0)) for each in sums]
     drawn = [_figures(blocks.weights @ each) for each in sums]
@@ -116,7 +121,9 @@ def paired(
                 "after": other,
                 "difference": other - one,
                 "interval": interval,
-                "certain": interval is not None and (interval[0] > 0 or interval[1] < 0),
+                "certain": interval is not None
+                and blocks.count >= FEWEST
+                and (interval[0] > 0 or interval[1] < 0),
             }
     return found
 

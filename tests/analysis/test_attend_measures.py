@@ -116,7 +116,7 @@ def test_frames_of_one_stretch_of_time_are_drawn_together():
     assert _interval(values, np.zeros(100, int)) is None
 
 
-def summary(name, attention, interval):
+def summary(name, attention, interval, stretches=6):
     def figure(mean, ends=(0, 0)):
         return {"mean": mean, "interval": list(ends), "frames": 9}
 
@@ -135,6 +135,7 @@ def summary(name, attention, interval):
         "target": "curvature",
         "weighted_by_target": False,
         "frames": 9,
+        "stretches": stretches,
         "figures": figures,
     }
 
@@ -148,3 +149,10 @@ def test_the_table_says_better_only_where_chance_is_ruled_out():
     # Of an insertion curve less is better.
     assert cells["insertion, against random"] == ["worse", "no difference shown"]
     assert "SSIM, weights shuffled" not in cells
+
+
+def test_few_stretches_rule_out_no_chance():
+    few, enough = (summary(str(count), 3.0, (0.5, 1.5), count) for count in (5, 6))
+    cells = {row[0]: row[1:] for row in table([few, enough])}
+    assert cells["deletion, against random"] == ["no difference shown", "better"]
+    assert cells["insertion, against random"] == ["no difference shown", "worse"]

@@ -100,6 +100,15 @@ def test_frames_csv_holds_every_frame_with_what_was_asked(measured):
     assert {"curvature_first", "curvature_second", "left_first"} <= rows[0].keys()
 
 
+@pytest.mark.parametrize("blocks", [5, 6])
+def test_few_blocks_say_nothing_for_certain(blocks):
+    frames = np.arange(100 * blocks)
+    error = 1.0 + 0.1 * np.sin(frames)
+    row = paired(np.zeros(len(frames)), error, 0.5 * error, Blocks.of(frames // 100))["mae"]
+    assert row["interval"][1] < 0
+    assert row["certain"] == (blocks == 6)
+
+
 def test_models_are_compared_with_the_first_in_pairs(measured):
     _, results, _ = measured
     rows = {row["figure"]: row for row in results["paired"]}
