@@ -28,11 +28,11 @@ __all__ = ["METRICS", "check_metrics", "group_rows", "paired", "summarise"]
 MEANS = (
     *("distance", "seconds", "lane_departures", "lateral_error", "lateral_error_max"),
     *("heading_error", "speed", "lateral_acceleration", "jerk", "steering_rate", "laps"),
-    *("reward", "success"),
+    "reward",
 )
 METRICS = (
     *("crash_free", "distance_per_intervention", "interventions_per_km", *MEANS),
-    "seconds_of_successes",
+    *("success", "seconds_of_successes"),
 )
 # Upper end of the exact 95 % interval of a Poisson count of 0: -log(0.025).
 NONE_SEEN = -math.log(0.025)
@@ -62,15 +62,18 @@ def group_rows(rows: Iterable[Row]) -> dict[tuple[str, str, str, float], list[Ep
 def summarise(episodes: Sequence[Episode]) -> dict[str, Any]:
     """Figures of the episodes of one group; broken ones are counted and left out of all else.
 
-    The crash-free share has its Wilson interval, the others a bootstrap over the episodes. A figure
-    that no episode has is left out; where only some have it (one of 0.1 s has no jerk), it is
-    theirs.
+    The shares, crash-free and success, have their Wilson intervals, the others a bootstrap over the
+    episodes. A figure that no episode has is left out; where only some have it (one of 0.1 s has no
+    jerk), it is theirs.
     """
     whole = [each for each in episodes if each.error is None]
     safe = sum(not each.crashed for each in whole)
     figures = _interventions(whole)
     for name in MEANS:
         _add(figures, name, [getattr(each, name) for each in whole])
+    if ends := [each.success == 1 for each in whole if each.success is not None]:
+        share, interval = sum(ends) / len(ends), wilson_interval(sum(ends), len(ends))
+        figures["success"] = {"mean": share, "interval": interval}
     _add(figures, "seconds_of_successes", [e.seconds for e in whole if e.success == 1])
     return {
         "episodes": len(episodes),

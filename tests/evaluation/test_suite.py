@@ -140,6 +140,16 @@ def test_nobody_knows_how_far_a_driver_without_interventions_goes():
     assert figure["interval"] == [pytest.approx(10_000 / 3.689, rel=1e-3), None]
 
 
+def test_a_share_of_successes_has_a_width_where_all_succeed_or_none_does():
+    for successes in (0.0, 1.0):
+        flights = [episode(seed, 10.0, 0, success=successes) for seed in range(40)]
+        figure = summarise(flights)["figures"]["success"]
+        assert figure["mean"] == successes
+        # As 40 of 40 crash-free episodes.
+        assert np.ptp(figure["interval"]) == pytest.approx(0.0876, abs=1e-3)
+        assert successes in figure["interval"]
+
+
 def test_a_group_of_broken_episodes_has_no_figures():
     found = summarise([episode(7, float("nan"), None, error="ValueError: x")])
     assert (found["episodes"], found["broken"], found["broken_seeds"]) == (1, 1, [7])
