@@ -77,11 +77,16 @@ def bags_of(data: Sequence[Path], imported: Path) -> list[Path]:
         InputError: a path holds neither.
     """
     found: list[Path] = []
+    tubs: dict[Path, Path] = {}
     for path in data:
         if (path / TUB).is_file():
-            bag = imported / path.resolve().name
-            import_donkeycar(path, bag, overwrite=True)
-            found.append(bag)
+            tub = path.resolve()
+            if tub not in tubs:
+                # Donkeycar calls every tub `data`.
+                alike = sum(each.name == tub.name for each in tubs)
+                tubs[tub] = imported / (f"{tub.name}-{alike + 1}" if alike else tub.name)
+                import_donkeycar(path, tubs[tub], overwrite=True)
+            found.append(tubs[tub])
         else:
             found += find_bags(path)
     return list(dict.fromkeys(found))

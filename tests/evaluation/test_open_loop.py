@@ -35,6 +35,7 @@ from liquid_control.evaluation.open_loop_figures import (
     figures,
     paired,
 )
+from liquid_control.evaluation.open_loop_recordings import bags_of
 from liquid_control.policy import Policy
 
 SPEED, PERIOD_NS = 8.0, 50_000_000
@@ -58,6 +59,21 @@ def write_bag(path: Path, names=("curvature", "speed"), frames=120, odometry=Tru
             if odometry:
                 bag.write("/odom", messages.odometry(0, 0, 0, SPEED, SPEED * first[row], at), at)
     return first
+
+
+def make_tub(path: Path, angle: float) -> Path:
+    """A Donkeycar tub of three frames with one steering angle."""
+    (path / "images").mkdir(parents=True)
+    image = np.random.default_rng(0).integers(0, 256, (78, 200, 3), dtype=np.uint8)
+    (path / "images" / "whole.jpg").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+    columns = ["cam/image_array", "user/angle", "user/throttle", "user/mode"]
+    row = dict(zip(columns, ["whole.jpg", angle, 0.3, "user"], strict=True))
+    rows = [row | {"_index": n, "_timestamp_ms": 1_668_220_932_000 + 50 * n} for n in range(3)]
+    (path / "one.catalog").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    facts = {"paths": ["one.catalog"], "current_index": 3, "deleted_indexes": []}
+    lines = [columns, ["image_array", "float", "float", "str"], {}, {}, facts]
+    (path / "manifest.json").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
 
 
 def make_policy(folder: Path, output=CURVATURE, seed=0) -> str:
@@ -98,6 +114,14 @@ def test_frames_csv_holds_every_frame_with_what_was_asked(measured):
     assert [float(row["curvature_recorded"]) for row in rows] == pytest.approx(recorded, abs=1e-6)
     assert {row["run"] for row in rows} == {"0", "1"}
     assert {"curvature_first", "curvature_second", "left_first"} <= rows[0].keys()
+
+
+def test_tubs_of_the_same_name_are_all_measured(tmp_path):
+    tubs = [make_tub(tmp_path / car / "data", angle) for car, angle in (("a", 0.1), ("b", -0.2))]
+    bags = bags_of([*tubs, tubs[0]], tmp_path / "bags")
+    assert len(bags) == 2
+    recorded = [load_drive(bag, SETUP, ("steering",)).labels[0, 0] for bag in bags]
+    assert recorded == pytest.approx([-0.1, 0.2])
 
 
 @pytest.mark.parametrize("blocks", [5, 6])
