@@ -201,16 +201,20 @@ def table(recordings: Sequence[Recording]) -> str:
     first = recordings[0]
     heads = ["bag", "stamp_ns", "run", *(f"{name}_recorded" for name in first.recorded)]
     heads += [f"{output}_{model}" for model, asked in first.asked.items() for output in asked]
-    heads += [f"left_{model}" for model in first.left]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
+    # Not every recording tells a speed: cells of the others stay empty.
+    heads += dict.fromkeys(f"left_{model}" for each in recordings for model in each.left)
+    writer = csv.DictWriter(text, heads, lineterminator="\n")
+    writer.writeheader()
     for recording in recordings:
-        columns = [*recording.recorded.values()]
-        columns += [values for asked in recording.asked.values() for values in asked.values()]
-        columns += [*recording.left.values()]
-        values = np.stack(columns, axis=1)
-        for stamp, run, row in zip(recording.stamps, recording.run_numbers, values, strict=True):
-            writer.writerow([recording.path.name, stamp, run, *(f"{value:.6g}" for value in row)])
+        columns = {f"{name}_recorded": values for name, values in recording.recorded.items()}
+        for model, asked in recording.asked.items():
+            columns |= {f"{output}_{model}": values for output, values in asked.items()}
+        columns |= {f"left_{model}": values for model, values in recording.left.items()}
+        rows = np.stack(list(columns.values()), axis=1)
+        for stamp, run, row in zip(recording.stamps, recording.run_numbers, rows, strict=True):
+            cells = {name: f"{value:.6g}" for name, value in zip(columns, row, strict=True)}
+            place = {"bag": recording.path.name, "stamp_ns": stamp, "run": run}
+            writer.writerow(place | cells)
     return text.getvalue()
 
 

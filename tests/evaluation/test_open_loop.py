@@ -116,6 +116,17 @@ def test_frames_csv_holds_every_frame_with_what_was_asked(measured):
     assert {"curvature_first", "curvature_second", "left_first"} <= rows[0].keys()
 
 
+def test_every_row_of_frames_csv_has_its_columns_where_only_some_bags_tell_the_speed(tmp_path):
+    write_bag(tmp_path / "data" / "a", frames=4)
+    write_bag(tmp_path / "data" / "b", ("curvature", "throttle"), frames=4, odometry=False)
+    measure([make_policy(tmp_path / "model")], [tmp_path / "data"], tmp_path / "out", report=False)
+    with (tmp_path / "out" / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert all(None not in row and None not in row.values() for row in rows)
+    told = {row["bag"]: bool(row["left_model"]) for row in rows}
+    assert told == {"a": True, "b": False}
+
+
 def test_tubs_of_the_same_name_are_all_measured(tmp_path):
     tubs = [make_tub(tmp_path / car / "data", angle) for car, angle in (("a", 0.1), ("b", -0.2))]
     bags = bags_of([*tubs, tubs[0]], tmp_path / "bags")
