@@ -79,6 +79,11 @@ def measure(
     with tqdm(desc="open loop", unit=" frames", disable=None) as bar:
         for bag in bags:
             recordings.append(follow(bag, policies, camera_height, bar.update))
+    if max(map(len, recordings)) < 2:
+        raise InputError(
+            f"There is but one frame in {', '.join(str(each.path) for each in recordings)}, which "
+            "tells no time; give a longer recording."
+        )
     results = summarise(recordings, policies, camera_height)
     for name, folder in short.items():
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

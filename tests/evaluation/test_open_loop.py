@@ -127,6 +127,13 @@ def test_every_row_of_frames_csv_has_its_columns_where_only_some_bags_tell_the_s
     assert told == {"a": True, "b": False}
 
 
+def test_a_bag_of_one_frame_is_refused_in_one_sentence(tmp_path):
+    write_bag(tmp_path / "bag", frames=1)
+    with pytest.raises(InputError, match="one frame"):
+        measure([make_policy(tmp_path / "model")], [tmp_path / "bag"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_tubs_of_the_same_name_are_all_measured(tmp_path):
     tubs = [make_tub(tmp_path / car / "data", angle) for car, angle in (("a", 0.1), ("b", -0.2))]
     bags = bags_of([*tubs, tubs[0]], tmp_path / "bags")
