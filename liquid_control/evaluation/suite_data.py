@@ -116,7 +116,8 @@ def read_evaluation(folder: str | Path) -> Evaluation:
     """Read an evaluation's folder.
 
     Raises:
-        InputError: it is none, or one from before evaluations had groups.
+        InputError: it is none, one from before evaluations had groups, or one that has not come to
+            its end.
     """
     folder = Path(folder)
     path = folder / "results.json"
@@ -134,7 +135,15 @@ def read_evaluation(folder: str | Path) -> Evaluation:
             f"{path} holds no groups of episodes, which `liquid-control evaluate` writes; evaluate "
             "again with the same --output for a report."
         )
-    return Evaluation(folder, results, tuple(read_rows(folder)))
+    rows = tuple(read_rows(folder))
+    counted = sum(group["episodes"] for group in results["groups"])
+    if len(rows) != counted:
+        raise InputError(
+            f"{folder} holds {len(rows)} episodes, and its results.json tells of {counted}: an "
+            "evaluation is at work there, or was ended in between; let the same command come to "
+            "its end."
+        )
+    return Evaluation(folder, results, rows)
 
 
 def check_videos(count: int) -> None:

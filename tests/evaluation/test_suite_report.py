@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from test_run_report import read_page
 from liquid_control.command import CURVATURE, CommandSpec
 from liquid_control.errors import InputError
 from liquid_control.evaluation import suite_page
-from liquid_control.evaluation.episodes import Row
+from liquid_control.evaluation.episodes import Row, read_rows, write_rows
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.report_command import report
 from liquid_control.evaluation.suite_data import read_evaluation, worst
@@ -123,6 +124,18 @@ def test_an_outcome_that_differs_from_the_table_is_said(reported, tmp_path):
     text, _ = read_page(folder)
     assert "Driven again it came out otherwise" in text
     assert "in reward:" in text
+
+
+def test_a_page_of_an_evaluation_that_has_not_come_to_its_end_again_is_refused(reported, tmp_path):
+    folder = shutil.copytree(reported, tmp_path / "run")
+    page = (folder / "report.html").read_bytes()
+    other = replace(read_rows(folder)[0], model="newcomer")
+    crashed = replace(other.episode, crashed=True)
+    # A second call, with one more model, was killed before it wrote its results.
+    write_rows(folder, [*read_rows(folder), replace(other, episode=crashed)])
+    with pytest.raises(InputError, match=r"25 episodes.* tells of 24.*same command"):
+        write_report(folder, worst=0)
+    assert (folder / "report.html").read_bytes() == page
 
 
 def test_a_model_that_has_gone_or_changed_is_said_and_the_page_still_written(reported, tmp_path):
