@@ -96,7 +96,7 @@ class _Clip:
 
     def wants(self, time: float) -> bool:
         """Whether a picture at `time` [s] may be shown."""
-        return self._end is None or time >= self._end - CLIP_S
+        return self._end is None or self._end - CLIP_S <= time < self._end
 
     def add(self, shot: _Shot) -> None:
         time = shot.moment.time
@@ -134,8 +134,13 @@ def film(evaluation: Evaluation, row: Row, path: Path, on_step: Callable[[], obj
     job = evaluation.job(row)
     pilot = _Watched(load_driver(job.source.folder)) if job.source else ExpertPilot()
     env = make_world(job.world, **json.loads(job.made))
+    end = row.episode.seconds if row.episode.crashed else None
     try:
-        episode, shots, course = _again(env, pilot, job, row.episode, on_step)
+        episode, shots, course = _again(env, pilot, job, end, on_step)
+        if end not in (None, episode.seconds):
+            # It came out otherwise than evaluated: its end, which a clip needs, is known only now.
+            end = episode.seconds if episode.crashed else None
+            episode, shots, course = _again(env, pilot, job, end, on_step)
         picture = _write(path, env, shots, course, _title(evaluation, row), episode)
     finally:
         env.close()
@@ -145,9 +150,9 @@ def film(evaluation: Evaluation, row: Row, path: Path, on_step: Callable[[], obj
 
 
 def _again(
-    env: gymnasium.Env, pilot, job: Job, before: Episode, on_step: Callable[[], object]
+    env: gymnasium.Env, pilot, job: Job, end: float | None, on_step: Callable[[], object]
 ) -> tuple[Episode, list[_Shot], Course]:
-    clip = _Clip(before.seconds if before.crashed else None)
+    clip = _Clip(end)
     courses: list[Course] = []
 
     def keep(moment: Moment) -> None:

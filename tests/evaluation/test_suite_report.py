@@ -21,6 +21,7 @@ from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.report_command import report
 from liquid_control.evaluation.suite_data import read_evaluation, worst
 from liquid_control.evaluation.suite_report import write_report
+from liquid_control.evaluation.suite_video import film
 from liquid_control.policy import Policy
 from liquid_control.rollout import Episode
 
@@ -124,6 +125,17 @@ def test_an_outcome_that_differs_from_the_table_is_said(reported, tmp_path):
     text, _ = read_page(folder)
     assert "Driven again it came out otherwise" in text
     assert "in reward:" in text
+
+
+def test_an_episode_that_ends_elsewhere_than_evaluated_is_still_filmed(reported, tmp_path):
+    evaluation = read_evaluation(reported)
+    crashed = next(row for row in evaluation.rows if row.episode.crashed)
+    late = replace(crashed, episode=replace(crashed.episode, seconds=60.0))
+    made = film(evaluation, late, tmp_path / "late.mp4", lambda: None)
+    again = film(evaluation, crashed, tmp_path / "again.mp4", lambda: None)
+    assert made.differs == ("seconds",)
+    assert again.differs == ()
+    assert (made.begin, made.end) == (again.begin, again.end), "up to the crash that came now"
 
 
 def test_a_page_of_an_evaluation_that_has_not_come_to_its_end_again_is_refused(reported, tmp_path):
