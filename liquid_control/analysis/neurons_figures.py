@@ -132,7 +132,7 @@ def coupling_chart(coupling: Coupling, policy: Policy, output: str, unit: str, k
     note = (
         f"Straight: |{output}| up to {digits.format(low)}, a third of the frames; turns: from "
         f"{digits.format(high)} on, another third. Correlations of log τ, with 95 % intervals from "
-        "blocks of 5 s."
+        "blocks of 5 s where there is more than one."
     )
     legend = (("var(--target)", "straight"), (POSITIVE, "left turn"), (NEGATIVE, "right turn"))
     svg = to_svg(figure, f"{key}-coupling", "Time constants straight on and in turns")
@@ -151,7 +151,8 @@ def ranking_chart(influence: Influence, key: str) -> Chart:
     rows = np.arange(len(order))
     colors = [POSITIVE if influence.synapses[k].polarity > 0 else NEGATIVE for k in order]
     axes.barh(rows, values[:, 0], 0.62, color=colors)
-    axes.hlines(rows, values[:, 1], values[:, 2], color=INK, linewidth=1.1)
+    if np.isfinite(values).all():
+        axes.hlines(rows, values[:, 1], values[:, 2], color=INK, linewidth=1.1)
     labels = [influence.synapses[k].text.replace(" to ", " → ") for k in order]
     axes.set_yticks(rows, labels, color=INK, fontsize=11)
     axes.set_ylim(len(order) - 0.4, -0.6)
@@ -176,8 +177,9 @@ def ranking_chart(influence: Influence, key: str) -> Chart:
     dress(side, "synapses, strongest first", "share of all squared changes [%]")
     note = (
         f"Each of {len(influence.synapses)} synapses cut alone through {influence.frames:,} frames "
-        "with its own state; root mean square, with the 95 % interval."
+        "with its own state; root mean square"
     )
+    note += ", with the 95 % interval." if np.isfinite(values).all() else "."
     legend = ((POSITIVE, "excitatory"), (NEGATIVE, "inhibitory"))
     svg = to_svg(figure, f"{key}-ranking", "Synapses by their influence on the command")
     return Chart("What each synapse does for the command", svg, note, legend)

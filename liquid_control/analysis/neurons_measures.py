@@ -1,6 +1,7 @@
 """Figures of a circuit over drives: principal components, time constants, influence of synapses.
 
-Intervals are 95 % percentile bootstraps over blocks of 5 s, as neighbouring frames are alike.
+Intervals are 95 % percentile bootstraps over blocks of 5 s, as neighbouring frames are alike; NaN
+where all lies within one block.
 """
 
 from __future__ import annotations
@@ -259,7 +260,12 @@ def _sums(values: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _draws(blocks: int) -> np.ndarray:
-    """How often each block is drawn in each bootstrap sample, (draws, blocks); seeded."""
+    """How often each block is drawn in each bootstrap sample, (draws, blocks); seeded.
+
+    NaN for a single block, which says nothing of how far another one would differ.
+    """
+    if blocks < 2:
+        return np.full((DRAWS, blocks), np.nan)
     return np.random.default_rng(0).multinomial(blocks, np.full(blocks, 1 / blocks), DRAWS) * 1.0
 
 
@@ -279,6 +285,6 @@ def _correlations(values: np.ndarray, command: np.ndarray, blocks: np.ndarray) -
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.where(spread > 1e-12, (xy - x * y) / spread, np.nan)
     ends = np.full((2, columns), np.nan)
-    known = ~np.isnan(found).all(0)
+    known = ~np.isnan(found[1:]).all(0)
     ends[:, known] = np.nanquantile(found[1:, known], (0.025, 0.975), axis=0)
     return np.stack((found[0], *ends), 1)

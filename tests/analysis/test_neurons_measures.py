@@ -1,6 +1,7 @@
 """Components, couplings, currents and sums come out as arithmetic says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,17 @@ def test_what_is_left_of_a_state_fades_and_synapses_take_its_place(policy):
         )
         left = {part.name: part.values for part in parts}["state_before"]
         assert abs(left[0]) <= limit * CURVATURE.high
+
+
+@pytest.mark.parametrize(("frames", "width"), [(140, False), (170, True)])
+def test_a_single_block_of_time_has_no_interval(policy, frames, width):
+    command = np.sin(np.arange(frames))
+    constants = 0.1 * np.exp(0.5 * np.abs(command))[:, None] * np.ones(19)
+    made = activity(policy, frames, constants=constants.astype(np.float32))
+    made = replace(made, commands=command[:, None].astype(np.float32))
+    found = coupling([made], policy).size
+    assert np.isfinite(found[:, 0]).all()
+    assert np.isfinite(found[:, 1:]).all() == width
 
 
 def test_currents_are_those_of_the_equation(policy):
