@@ -34,6 +34,7 @@ from liquid_control.analysis.rerun_log import Recording, Viewer
 from liquid_control.analysis.sources import Shot, Source, open_source
 from liquid_control.attention.maps import METHODS
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy.fingerprint import weights_hash
 from liquid_control.rollout import ExpertPilot, PolicyPilot, parse_options
@@ -123,6 +124,7 @@ def attend(
 
     source = open_source(input, topic=topic, rate=rate, world=world)
     folder = output or Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-attend"
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         # Nothing is left behind by either: neither a viewer nor half-written files.

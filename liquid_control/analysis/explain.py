@@ -22,6 +22,7 @@ from liquid_control.analysis.explain_page import render, sentence
 from liquid_control.analysis.neurons import model_of
 from liquid_control.analysis.neurons_frames import bag_of
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import beside, check_folder
 from liquid_control.files import replace_file
 
 __all__ = ["explain"]
@@ -51,6 +52,8 @@ def explain(
     seconds = _seconds(at)
     if not 0 <= since < math.inf:
         raise InputError(f"--since is a time of 0 s or more, got {since:g}; give one such as 1.")
+    if output is not None:
+        check_folder(output.parent)
     run, bag = bag, bag_of(bag)
     threads = torch.get_num_threads()
     # As the node does: sums of several threads are added in another order.
@@ -63,7 +66,7 @@ def explain(
     if output is None:
         name = f"explain-{told.moment.seconds:.2f}s.html"
         inside = run != bag or bag.name == "bag"
-        output = bag.parent / name if inside else bag.with_name(f"{bag.stem}-{name}")
+        output = bag.parent / name if inside else beside(bag, f"-{name}")
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     written = f"Written by liquid_control {liquid_control.__version__}, {now}."
     name = folder.resolve().name

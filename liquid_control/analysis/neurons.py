@@ -39,6 +39,7 @@ from liquid_control.data.bag import BagReader
 from liquid_control.data.drive import find_bags
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_model import find_policy
+from liquid_control.evaluation.output import beside, check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import weights_hash
@@ -129,7 +130,8 @@ def neurons(
     bags = [bag for path in inputs for bag in _bags(path)]
     if output is None:
         run = (inputs[0] / "bag").is_dir()
-        output = inputs[0] / "neurons" if run else inputs[0].with_name(f"{inputs[0].stem}-neurons")
+        output = inputs[0] / "neurons" if run else beside(inputs[0], "-neurons")
+    check_folder(output)
     policies = [model_of(each, bags[0]) for each in (model or (None,))]
     studies = [
         study(policy, bags, name)

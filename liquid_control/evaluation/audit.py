@@ -25,6 +25,7 @@ from liquid_control.evaluation.audit_model import exported, find_policy, with_up
 from liquid_control.evaluation.audit_picture import draw
 from liquid_control.evaluation.audit_recompute import recompute_record
 from liquid_control.evaluation.audit_record import Record, read_record
+from liquid_control.evaluation.output import beside, check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy.fingerprint import build_facts
 
@@ -142,7 +143,8 @@ def audit(
     """
     bag = bag / "bag" if (bag / "bag").exists() else bag
     if output is None:
-        output = bag.parent if bag.name == "bag" else bag.with_name(f"{bag.stem}-audit")
+        output = bag.parent if bag.name == "bag" else beside(bag, "-audit")
+    check_folder(output)
     result = audit_bag(bag, model, attention, node)
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE, read_rows
+from liquid_control.evaluation.output import check_folder
 from liquid_control.evaluation.statistics import (
     FEWEST,
     bootstrap_interval,
@@ -82,9 +83,12 @@ def compare(
         after: evaluation of the second one.
         output: a JSON file for the differences.
     """
+    if output is not None:
+        check_folder(output.parent)
     pairs = pairs_of(before, after)
     found = paired_differences(pairs)
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         rows = [asdict(each) | {"certain": each.certain} for each in found]
         content = {"before": str(before), "after": str(after), "differences": rows}
         replace_file(output, json.dumps(content, indent=1) + "\n")

@@ -19,6 +19,7 @@ from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.open_loop_command import measure
+from liquid_control.evaluation.output import alone, check_folder
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
 from liquid_control.evaluation.suite_data import check_videos
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
@@ -102,9 +103,10 @@ def evaluate(
             f"{seed}."
         )
     sources, worlds = named_models(models), list(dict.fromkeys(env or part.worlds))
+    output = output or Path("runs") / f"evaluate-{part.name or '-'.join(sources)}"
+    check_folder(output)
     # A broken model, or one for another world, is refused before anything is written.
     check(sources, worlds, part)
-    output = output or Path("runs") / f"evaluate-{part.name or '-'.join(sources)}"
     settings = {
         "suite": part.name,
         "models": {name: _facts(source) for name, source in sources.items()},
@@ -116,11 +118,14 @@ def evaluate(
             for each in part.conditions
         },
     }
-    settings, rows = resume(output, settings, [each.key for each in whole.conditions])
     jobs = jobs_of(sources, worlds, part, range(seed, seed + count))
-    before, started = len(rows), time.perf_counter()
-    rows = drive(jobs, rows, output, engine)
-    results = _write(output, settings, rows, whole)
+    output.mkdir(parents=True, exist_ok=True)
+    # Each call writes the whole table at its end: of two at once the first one's rows were lost.
+    with alone(output):
+        settings, rows = resume(output, settings, [each.key for each in whole.conditions])
+        before, started = len(rows), time.perf_counter()
+        rows = drive(jobs, rows, output, engine)
+        results = _write(output, settings, rows, whole)
     _show(results, metrics)
     fresh, seconds_gone = len(rows) - before, time.perf_counter() - started
     console = _console()

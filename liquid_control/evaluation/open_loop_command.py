@@ -32,6 +32,7 @@ from liquid_control.evaluation.open_loop_figures import (
     paired,
 )
 from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
+from liquid_control.evaluation.output import check_folder
 from liquid_control.evaluation.page_parts import number
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -74,6 +75,7 @@ def measure(
         )
     policies = {name: Policy.load(folder) for name, folder in short.items()}
     output = output or Path("runs") / f"open-loop-{next(iter(short))}"
+    check_folder(output)
     bags = bags_of(data, output / "bags")
     recordings = []
     with tqdm(desc="open loop", unit=" frames", disable=None) as bar:

@@ -11,6 +11,7 @@ import tyro
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE
+from liquid_control.evaluation.output import beside, check_folder
 from liquid_control.evaluation.run_report import write_run
 from liquid_control.evaluation.suite_report import write_report
 
@@ -62,7 +63,8 @@ def report(
         )
     bag = run / "bag" if (run / "bag").exists() else run
     if output is None:
-        output = bag.parent if bag.name == "bag" else bag.with_name(f"{bag.stem}-report")
+        output = bag.parent if bag.name == "bag" else beside(bag, "-report")
+    check_folder(output)
     told = _told(output, title=f"Run {output.resolve().name}" if bag.name == "bag" else bag.name)
     results = write_run(
         output,

@@ -142,7 +142,7 @@ def resume(
     Broken episodes are left out, so that they are tried again.
 
     Args:
-        output: the folder.
+        output: the folder, which exists.
         settings: of this call.
         order: keys of the suite's conditions.
 
@@ -151,7 +151,6 @@ def resume(
     """
     path, table = output / SETTINGS, output / TABLE
     if not (path.is_file() and table.is_file()):
-        output.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps(settings, indent=1) + "\n")
         write_rows(output, [])
         return settings, {}

@@ -19,6 +19,7 @@ from liquid_control.evaluation import suite_run
 from liquid_control.evaluation.episodes import read_episodes, read_rows
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.open_loop import OpenLoop
+from liquid_control.evaluation.output import alone
 from liquid_control.evaluation.statistics import bootstrap_interval, wilson_interval
 from liquid_control.policy import Policy
 from liquid_control.rollout import Engine
@@ -214,6 +215,19 @@ def test_after_a_refused_option_the_same_process_evaluates_on(tmp_path):
     with pytest.raises(InputError, match="no option"):
         run(tmp_path / "run", **small, option=("long=3",))
     assert run(tmp_path / "run", **small)["groups"][0]["broken"] == 0
+
+
+def test_two_evaluations_cannot_fill_one_folder_at_once(tmp_path):
+    small = {"env": WORLD, "episodes": 1}
+    run(tmp_path / "run", **small)
+    before = (tmp_path / "run" / "episodes.csv").read_text()
+    with (
+        alone(tmp_path / "run"),
+        pytest.raises(InputError, match="another evaluation writes into"),
+    ):
+        run(tmp_path / "run", **small, model=save_model(tmp_path / "steers"))
+    assert (tmp_path / "run" / "episodes.csv").read_text() == before
+    run(tmp_path / "run", **small, model=str(tmp_path / "steers"))
 
 
 def test_nothing_is_written_for_a_model_that_does_not_exist(tmp_path):

@@ -1,0 +1,61 @@
+"""Where results go: a folder that can be written, beside the input, by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from liquid_control.errors import InputError
+
+__all__ = ["alone", "beside", "check_folder"]
+
+
+def beside(path: Path, text: str) -> Path:
+    """`path` with `text` behind its name, without its ending; "." has the name of its folder."""
+    path = path if path.name else path.resolve()
+    return path.with_name(f"{path.stem}{text}")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, before the work that fills it.
+
+    Raises:
+        InputError: a file has its name or that of a folder above it, or it may not be written.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        reason = f"{there} is a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = f"{there} may not be written"
+    else:
+        return
+    raise InputError(
+        f"The results cannot be written into {folder}: {reason}; give another folder with --output."
+    )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time fills a folder; one that dies gives it back.
+
+    Raises:
+        InputError: another process is at it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"In this moment another evaluation writes into {folder}; wait for its end, or "
+                "give another --output."
+            ) from error
+        except OSError:
+            # Some network file systems have no locks; there as ever.
+            pass
+        yield
+    finally:
+        os.close(handle)
