@@ -90,7 +90,7 @@ def record(
         raise InputError("Either the expert drives or a model: leave --expert or --model out.")
     if disturb is None:
         disturb = 0.0 if dart_model else 0.5
-    _check(episodes, seconds, disturb, dart_scale, dart_episodes, quality)
+    _check(episodes, seconds, seed, disturb, dart_scale, dart_episodes, quality)
     made, reset = split_options(world, parse_options(option))
     _try_out(world, made, reset, disturb_output)
     settings = Settings(
@@ -229,7 +229,13 @@ def _try_out(world: str, made: dict, reset: dict, outputs: tuple[str, ...]) -> N
 
 
 def _check(
-    episodes: int, seconds: float, disturb: float, scale: float, dart_episodes: int, quality: int
+    episodes: int,
+    seconds: float,
+    seed: int,
+    disturb: float,
+    scale: float,
+    dart_episodes: int,
+    quality: int,
 ) -> None:
     if not 0.0 <= disturb <= 1.0:
         raise InputError(f"--disturb is a share of an output's range from 0 to 1, got {disturb}.")
@@ -238,6 +244,8 @@ def _check(
             "A recording needs 1 or more episodes of a length above 0 s, got --episodes "
             f"{episodes}, --dart-episodes {dart_episodes} and --seconds {seconds}."
         )
+    if seed < 0:
+        raise InputError(f"--seed is a whole number of 0 or more, got {seed}.")
     if not 0 <= scale < math.inf:
         raise InputError(f"--dart-scale is a factor of 0 or more, got {scale}.")
     if not 1 <= quality <= 100:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from liquid_control.camera import CameraSetup
 from liquid_control.command import (
@@ -232,12 +233,13 @@ def read_entries(path: str | Path) -> dict[str, Any]:
         InputError: no such file, or no YAML of `key: value` lines.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        # YAML 1.2, in which 5e-4 is a number.
+        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"No recipe {path} ({error.strerror}); give a YAML file such as config/driving.yaml."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"The recipe {path} is not valid YAML: {said}; mend it.") from error
     if not isinstance(content, dict):
@@ -337,6 +339,7 @@ def check(recipe: Recipe, where: str) -> Recipe:
     ):
         need(0 <= getattr(recipe, name) < 1e9, f"{name} of 0 or more", getattr(recipe, name))
     need(recipe.clip > 0, "clip above 0", recipe.clip)
+    need(0 <= recipe.seed < 2**32, "a seed of 0 or more, below 2^32", recipe.seed)
     need(0 <= recipe.ema < 1, "an ema of 0 or more and below 1", recipe.ema)
     need(
         0 <= recipe.burn_in < recipe.length,
@@ -358,6 +361,8 @@ def check(recipe: Recipe, where: str) -> Recipe:
     if loop.world:
         need(loop.episodes >= 1 and loop.workers >= 1, "closed_loop: episodes and workers", loop)
         need(loop.seconds > 0 and loop.every >= 0, "closed_loop: seconds above 0, every >= 0", loop)
+        least = min(loop.seed, loop.patience)
+        need(least >= 0, "closed_loop: seed and patience of 0 or more", least)
     return recipe
 
 

@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"quality": 0}, {"seconds": 0.0}, {"episodes": 0}, {"dart_scale": -1.0}],
+    [{"quality": 0}, {"seconds": 0.0}, {"episodes": 0}, {"dart_scale": -1.0}, {"seed": -1}],
 )
 def test_numbers_that_make_no_sense_are_refused(wrong: dict, tmp_path: Path) -> None:
     with pytest.raises(InputError):

@@ -63,6 +63,7 @@ def test_the_shipped_recipe_changes_its_base_where_it_says_so():
         ({"beta": {"schedule": "cosine"}}, "one of exponential, linear, constant, got 'cosine'"),
         ({"rounds": 0}, "rounds of 1 or more, got 0"),
         ({"seed": 949_990}, "other seeds for recording than for the score"),
+        ({"score": {"seed": -1}}, r"seeds of 0 or more, got \(500000, -1\)"),
         ({"start": "first"}, "one of last, best, fresh"),
         ({"base": "nowhere.yaml"}, "No recipe .*nowhere.yaml"),
         ({"world": ""}, "needs world"),

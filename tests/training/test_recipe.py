@@ -36,6 +36,8 @@ START = "data: [x]\nmodel: m\n"
         (START + "outputs: [steering]\naugmentation: {yaw: 0.1}\n", "needs the output curvature"),
         (START + "camera: {top: 0.2}\naugmentation: {yaw: 0.1}\n", "needs whole frames"),
         (START + "closed_loop: {world: w, episodes: 0}\n", "closed_loop: episodes"),
+        (START + "closed_loop: {world: w, patience: -1}\n", "patience of 0 or more, got -1"),
+        (START + "seed: -1\n", "a seed of 0 or more, below 2.32, got -1"),
         ("- a\n- b\n", "must hold `key: value` lines"),
         ("data: [x\n", "not valid YAML"),
         ("data: \x00\n", "not valid YAML"),
@@ -55,10 +57,10 @@ def test_the_shipped_recipes_are_valid(name, pytestconfig):
     assert asdict(recipe) == recipe.to_dict()
 
 
-def test_whole_numbers_are_numbers(tmp_path):
-    (tmp_path / "recipe.yaml").write_text(START + "alpha: 1\nweights: [2]\n")
+def test_numbers_may_be_written_in_any_way(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(START + "alpha: 1\nweights: [2]\nhead_rate: 5e-4\n")
     recipe = read_recipe(tmp_path / "recipe.yaml")
-    assert (recipe.alpha, recipe.weights) == (1.0, (2.0,))
+    assert (recipe.alpha, recipe.weights, recipe.head_rate) == (1.0, (2.0,), 5e-4)
 
 
 def test_any_setting_can_be_given_on_the_command_line(tmp_path, monkeypatch):

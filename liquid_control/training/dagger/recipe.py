@@ -185,6 +185,7 @@ def check_dagger(recipe: DaggerRecipe, where: str) -> DaggerRecipe:
     need(beta.fade >= 1, "beta: fade of 1 or more", beta.fade)
     need(score.episodes >= 1, "score: episodes of 1 or more", score.episodes)
     need(0 < score.seconds < math.inf, "score: seconds above 0", score.seconds)
+    need(min(recipe.seed, score.seed) >= 0, "seeds of 0 or more", (recipe.seed, score.seed))
     last = recipe.seed + recipe.rounds * recipe.episodes
     need(
         last <= score.seed or recipe.seed >= score.seed + score.episodes,
