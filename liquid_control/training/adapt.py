@@ -31,6 +31,7 @@ from liquid_control.data.drive import Drive, load_drives
 from liquid_control.data.interventions import Labels
 from liquid_control.data.sequences import elapsed_times
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.training.features import features_of
@@ -78,10 +79,10 @@ class Settings:
                 "An adaptation needs steps, length and batch of 1 or more and seconds above 0, got "
                 f"{self.steps}, {self.length}, {self.batch} and {self.seconds}."
             )
-        if min(self.rate, self.anchor, self.forget, self.alpha) < 0:
+        if min(self.rate, self.anchor, self.forget, self.alpha, self.seed) < 0:
             raise InputError(
-                "An adaptation needs rate, anchor, forget and alpha of 0 or more, got "
-                f"{self.rate}, {self.anchor}, {self.forget} and {self.alpha}."
+                "An adaptation needs rate, anchor, forget, alpha and seed of 0 or more, got "
+                f"{self.rate}, {self.anchor}, {self.forget}, {self.alpha} and {self.seed}."
             )
 
 
@@ -121,6 +122,7 @@ def adapt(
     output = output or models.share() / "models" / f"{folder.name}_adapted"
     if output.resolve() == folder.resolve():
         raise InputError(f"{output} is the model to be adapted, which is kept; give another.")
+    check_folder(output)
     if from_updates is not None:
         return save_learned(folder, from_updates, output)
     if threads:

@@ -31,6 +31,7 @@ from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
 from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
+from liquid_control.evaluation.output import check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.training import curves
@@ -154,9 +155,10 @@ def fit(
 
     Raises:
         InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
-            of another training, a machine that lacks what is asked for, or a loss that is not
-            finite.
+            of another training, an output that cannot be written, a machine that lacks what is
+            asked for, or a loss that is not finite.
     """
+    check_folder(output)
     machine = machine or Machine()
     if machine.threads:
         torch.set_num_threads(machine.threads)

@@ -115,4 +115,6 @@ def test_bad_input_is_refused_with_a_sentence(model, posts, tmp_path):
         adapt(str(model), (posts,), output=tmp_path / "x", settings=Settings(length=200))
     with pytest.raises(InputError, match="steps, length and batch of 1 or more"):
         Settings(steps=0)
+    with pytest.raises(InputError, match="alpha and seed of 0 or more"):
+        Settings(seed=-1)
     assert not (tmp_path / "x").exists()

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from liquid_control import models
 from liquid_control.data.drive import Drive, find_bags, load_drives
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import (
@@ -74,8 +75,10 @@ def learn(
         The numbers of each whole round, the first model's in front, as in `dagger.json`.
 
     Raises:
-        InputError: no such world, option, model or data, or a folder with another recipe's run.
+        InputError: no such world, option, model or data, a folder with another recipe's run, or one
+            that cannot be written.
     """
+    check_folder(output)
     run = Run(recipe, work, machine or Machine(), engine)
     for number in range(recipe.rounds + 1):
         if run.over(number):

@@ -27,6 +27,7 @@ from stable_baselines3.common.vec_env import (
 
 from liquid_control import models
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import check_folder
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
@@ -92,8 +93,9 @@ def learn(recipe: RLRecipe, output: Path, run: Path) -> Policy:
 
     Raises:
         InputError: a model, world or option that does not exist or fit, a run of another recipe,
-            or parameters that turned NaN.
+            an output that cannot be written, or parameters that turned NaN.
     """
+    check_folder(output)
     torch.manual_seed(recipe.seed)
     policy = _start(recipe)
     worlds = make_worlds(recipe, policy)

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import check_folder
 from liquid_control.rollout import check_world, parse_options, split_options
 from liquid_control.rollout.engine import HERE, Engine
 from liquid_control.training.networks import make_policy
@@ -121,13 +122,14 @@ def search(
 
     Raises:
         InputError: a recipe, space or budget that does not fit, no validation part, a study of
-            another search in the folder, or trials that all fail.
+            another search in the folder, one that cannot be written, or trials that all fail.
     """
     if trials < 1 or epochs < 0 or not 0 <= minutes < 1e6 or seed < 0:
         raise InputError(
             "tune needs trials of at least 1 and epochs, minutes and a seed of 0 or more, got "
             f"{trials}, {epochs}, {minutes} and {seed}."
         )
+    check_folder(output)
     settings = read_settings(recipe, "config/driving_v1.yaml")
     if "env" in settings and "data" not in settings:
         raise InputError(
