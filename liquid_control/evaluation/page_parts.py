@@ -172,7 +172,9 @@ def sortable(heads: Sequence[str], rows: Sequence[Sequence[Cell | str]], numbers
 def _cell(cell: Cell | str, index: int, numbers: int) -> str:
     if isinstance(cell, str):
         cell = Cell(escape(cell))
-    key = "" if cell.value is None else f' data-value="{cell.value!r}"'
+    # JavaScript's name of it: a page that read "inf" would sort by no number.
+    value = repr(cell.value).replace("inf", "Infinity")
+    key = "" if cell.value is None else f' data-value="{value}"'
     kind = " ".join(filter(None, ["n" if index >= numbers else "", "best" if cell.best else ""]))
     style = f' class="{kind}"' if kind else ""
     return f"<td{key}{style}>{cell.html}</td>"

@@ -36,6 +36,7 @@ from liquid_control.evaluation.open_loop_figures import (
     paired,
 )
 from liquid_control.evaluation.open_loop_recordings import bags_of
+from liquid_control.evaluation.page_parts import Cell, sortable
 from liquid_control.policy import Policy
 
 SPEED, PERIOD_NS = 8.0, 50_000_000
@@ -171,6 +172,12 @@ def test_the_page_fetches_nothing_and_shows_every_part(measured):
         assert part in text
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
+
+
+def test_a_figure_that_is_not_defined_is_sorted_behind_all_others():
+    rows = [[Cell("–", float("inf"))], [Cell("0.5", 0.5)]]
+    # A browser reads these texts as numbers, "inf" as none.
+    assert re.findall('data-value="(.*?)"', sortable(["r"], rows, 0)) == ["Infinity", "0.5"]
 
 
 def test_steering_without_metres_gets_no_autonomy(tmp_path):
