@@ -33,6 +33,7 @@ from liquid_control.rollout.engine import HERE, Engine
 __all__ = ["evaluate"]
 
 Several = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+SEED, VIDEOS = 1000, 3
 SHOWN = ("crash_free", "distance_per_intervention", "lateral_error", "jerk", "success")
 
 
@@ -40,7 +41,7 @@ def evaluate(
     model: Several,
     env: Several = (),
     episodes: int | None = None,
-    seed: int = 1000,
+    seed: int = SEED,
     noise: float = 0.0,
     seconds: float | None = None,
     output: Path | None = None,
@@ -49,7 +50,7 @@ def evaluate(
     conditions: tuple[str, ...] = (),
     metrics: tuple[str, ...] = SHOWN,
     report: bool = True,
-    videos: int = 3,
+    videos: int = VIDEOS,
     data: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = (),
     camera_height: float | None = None,
     engine: Annotated[Engine, tyro.conf.arg(name="")] = HERE,
@@ -85,12 +86,29 @@ def evaluate(
         engine: where the episodes are driven.
     """
     models, env = _several(model), _several(env)
-    if data or camera_height is not None:
-        if not data or env or suite or conditions or option or noise or seconds or episodes:
+    if camera_height is not None and not data:
+        raise InputError(
+            "--camera-height belongs to --data: a world knows its own camera; leave it out, or "
+            "give recordings."
+        )
+    if data:
+        of_worlds = {
+            "--env": env,
+            "--suite": suite is not None,
+            "--conditions": conditions,
+            "--option": option,
+            "--noise": noise,
+            "--seconds": seconds is not None,
+            "--episodes": episodes is not None,
+            "--seed": seed != SEED,
+            "--metrics": metrics != SHOWN,
+            "--videos": videos != VIDEOS,
+            "--workers, --engine or --address": engine != HERE,
+        }
+        if given := [name for name, value in of_worlds.items() if value]:
             raise InputError(
-                "--data measures on recordings (and --camera-height belongs to it), where there is "
-                "no world: leave --env, --suite, --conditions, --option, --noise, --seconds and "
-                "--episodes out."
+                "--data measures on recordings, where there is no world and nothing is driven: "
+                f"leave {', '.join(given)} out."
             )
         return measure(models, data, output, camera_height, report)
     check_metrics(metrics)

@@ -38,6 +38,7 @@ from liquid_control.evaluation.open_loop_figures import (
 from liquid_control.evaluation.open_loop_recordings import bags_of
 from liquid_control.evaluation.page_parts import Cell, sortable
 from liquid_control.policy import Policy
+from liquid_control.rollout import Engine
 
 SPEED, PERIOD_NS = 8.0, 50_000_000
 SETUP = CameraSetup(horizon=0.3)
@@ -195,7 +196,9 @@ def test_steering_without_metres_gets_no_autonomy(tmp_path):
     [
         ({"data": (Path("/nowhere"),)}, "There is no bag at or below /nowhere"),
         ({"env": ("liquid_control/Driving-v1",)}, "leave --env"),
-        ({"data": (), "camera_height": 1.0}, "--camera-height belongs to it"),
+        ({"seed": 3, "videos": 1}, "leave --seed, --videos out"),
+        ({"episodes": 0, "engine": Engine(2)}, "leave --episodes, --workers"),
+        ({"data": (), "camera_height": 1.0}, "--camera-height belongs to --data"),
         ({"camera_height": -1.0}, "height above the road in metres, got -1.0"),
         ({"camera_height": 1.3}, "needs the camera's intrinsics"),
         ({"model": ("driving_ncp", "driving_ncp")}, "a name of its own"),
