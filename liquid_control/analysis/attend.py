@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
@@ -34,7 +33,7 @@ from liquid_control.analysis.rerun_log import Recording, Viewer
 from liquid_control.analysis.sources import Shot, Source, open_source
 from liquid_control.attention.maps import METHODS
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder
+from liquid_control.evaluation.output import check_folder, console
 from liquid_control.files import replace_file
 from liquid_control.policy.fingerprint import weights_hash
 from liquid_control.rollout import ExpertPilot, PolicyPilot, parse_options
@@ -330,13 +329,13 @@ def _logged(seconds: float, seen: Seen, names: Sequence[str]) -> tuple:
 
 
 def _say(results: dict, folder: Path) -> None:
-    console = Console()
+    screen = console()
     if "measures" in results:
         header, *rows = table(results["measures"])
         shown = Table(*header)
         for row in rows:
             shown.add_row(*row)
-        console.print(shown)
+        screen.print(shown)
     for name, each in results.get("past", {}).items():
         lags, reach = each["mean_lag_s"], each["reach_90_s"]
         print(

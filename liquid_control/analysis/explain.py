@@ -12,7 +12,6 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,7 +21,7 @@ from liquid_control.analysis.explain_page import render, sentence
 from liquid_control.analysis.neurons import model_of
 from liquid_control.analysis.neurons_frames import bag_of
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import beside, check_folder
+from liquid_control.evaluation.output import beside, check_folder, console
 from liquid_control.files import replace_file
 
 __all__ = ["explain"]
@@ -96,8 +95,8 @@ def _seconds(text: str) -> float:
 
 
 def _print(told: Explanation, name: str) -> None:
-    console = Console()
-    console.print(sentence(told, name), highlight=False, soft_wrap=True)
+    screen = console()
+    screen.print(sentence(told, name), highlight=False, soft_wrap=True)
     if told.cuts:
         table = Table(title="The synapses that mattered most, and the command without them")
         table.add_column("synapse")
@@ -115,5 +114,5 @@ def _print(told: Explanation, name: str) -> None:
             cells += [f"{value:+.4f}" for value in cut.since]
             cells += [] if several else [f"{cut.once[0]:+.4f}"]
             table.add_row(*cells)
-        console.print(table)
-    console.print(told.recorded, highlight=False, soft_wrap=True)
+        screen.print(table)
+    screen.print(told.recorded, highlight=False, soft_wrap=True)

@@ -15,7 +15,6 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 import liquid_control
@@ -39,7 +38,7 @@ from liquid_control.data.bag import BagReader
 from liquid_control.data.drive import find_bags
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_model import find_policy
-from liquid_control.evaluation.output import beside, check_folder
+from liquid_control.evaluation.output import beside, check_folder, console
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import weights_hash
@@ -291,7 +290,7 @@ def _rounded(values: np.ndarray) -> list[float | None]:
 
 
 def _print(studies: list[Study]) -> None:
-    console = Console()
+    screen = console()
     table = Table(title=f"{sum(map(len, studies[0].activities)):,} frames")
     for column in ("model", "network"):
         table.add_column(column)
@@ -310,7 +309,7 @@ def _print(studies: list[Study]) -> None:
             constants,
             f"{each.influence.most} synapses" if each.influence else "–",
         )
-    console.print(table)
+    screen.print(table)
     for each in studies:
         if each.influence is not None:
             strongest = each.influence.synapses[each.influence.order[0]]
@@ -319,6 +318,6 @@ def _print(studies: list[Study]) -> None:
                 f"{each.name}: without the synapse {strongest.text} the command changes by "
                 f"{share:.0f} % of full command (root mean square)."
             )
-            console.print(text, highlight=False, soft_wrap=True)
+            screen.print(text, highlight=False, soft_wrap=True)
         for sentence in each.missing:
-            console.print(f"{each.name}: {sentence}", highlight=False, soft_wrap=True)
+            screen.print(f"{each.name}: {sentence}", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from liquid_control.data.drive import MAX_GAP_S, SESSION_TOPIC, camera_topic_of,
 from liquid_control.data.messages import decode_image
 from liquid_control.data.recorded_labels import EXPERT, VELOCITY, Recorded
 from liquid_control.errors import InputError
-from liquid_control.evaluation.audit_record import Record, read_record
+from liquid_control.evaluation.audit_record import Record, nodes_of, read_record
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import weights_hash
 
@@ -34,7 +34,14 @@ def record_of(reader: BagReader) -> Record | None:
     """What a policy node recorded of its decisions, None where it recorded none."""
     facts = any(name.endswith("/facts") and count for name, (_, count) in reader.topics.items())
     decided = any(name.endswith("/decision") and n for name, (_, n) in reader.topics.items())
-    return read_record(reader) if facts and decided else None
+    if not (facts and decided):
+        return None
+    if len(nodes := nodes_of(reader)) > 1:
+        raise InputError(
+            f"The bag {reader.path} holds the policies {', '.join(nodes)}, expected one; record "
+            "the topics of one of them, or use `liquid-control audit`, which has a --node for it."
+        )
+    return read_record(reader)
 
 
 class Frames:

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import torch
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from liquid_control.data.bag import BagReader
@@ -25,7 +24,7 @@ from liquid_control.evaluation.audit_model import exported, find_policy, with_up
 from liquid_control.evaluation.audit_picture import draw
 from liquid_control.evaluation.audit_recompute import recompute_record
 from liquid_control.evaluation.audit_record import Record, read_record
-from liquid_control.evaluation.output import beside, check_folder
+from liquid_control.evaluation.output import beside, check_folder, console
 from liquid_control.files import replace_file
 from liquid_control.policy.fingerprint import build_facts
 
@@ -214,7 +213,7 @@ def _finite(value: object) -> object:
 
 
 def _print(result: Audit) -> None:
-    found, console = result.findings, Console()
+    found, screen = result.findings, console()
     table = Table(title=f"{result.record.bag}, {len(result.record.decisions)} decisions")
     for column, side in (("check", "left"), ("compared", "right"), ("different", "right")):
         table.add_column(column, justify=side)
@@ -225,7 +224,7 @@ def _print(result: Audit) -> None:
             size = found.largest.get(name)
             shown = "" if size is None else "0" if size == 0 else f"{size:.3g}"
             table.add_row(text, str(found.compared[name]), str(counted[name]), shown)
-    console.print(table)
+    screen.print(table)
     resets = ", ".join(f"{count} by {name}" for name, count in sorted(found.resets.items()))
     said = [
         f"Model {result.model}. State fresh: {resets or 'never'}. "
@@ -241,4 +240,4 @@ def _print(result: Audit) -> None:
         said.append(f"Not the build or machine of the run ({other}): compared within {limits}.")
     said += [text for text in result.remarks if text != result.sentence]
     for text in [*said, result.sentence]:
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        screen.print(text, highlight=False, soft_wrap=True, markup=False)

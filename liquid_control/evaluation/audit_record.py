@@ -22,7 +22,7 @@ from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import Hashes, text_hash
 
-__all__ = ["Facts", "Record", "Recorded", "read_record"]
+__all__ = ["Facts", "Record", "Recorded", "nodes_of", "read_record"]
 
 FORMAT = "liquid_control facts 1"
 _TOPICS = ("facts", "decision", "neurons", "attention", "updates", "watch")
@@ -192,13 +192,18 @@ def read_record(reader: BagReader, node: str = "") -> Record:
     return record
 
 
-def _node(reader: BagReader, node: str) -> str:
+def nodes_of(reader: BagReader) -> list[str]:
+    """Full names of the policy nodes that a bag has facts of."""
     ends = "/facts"
-    found = [
+    return [
         topic.removesuffix(ends)
         for topic, (kind, count) in sorted(reader.topics.items())
         if topic.endswith(ends) and kind == "std_msgs/msg/String" and count
     ]
+
+
+def _node(reader: BagReader, node: str) -> str:
+    found = nodes_of(reader)
     if node:
         node = f"/{node.strip('/')}"
     if node in found or (not node and len(found) == 1):

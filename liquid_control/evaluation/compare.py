@@ -10,12 +10,11 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE, read_rows
-from liquid_control.evaluation.output import check_folder
+from liquid_control.evaluation.output import check_folder, console
 from liquid_control.evaluation.statistics import (
     FEWEST,
     bootstrap_interval,
@@ -102,7 +101,7 @@ def compare(
             *(f"{each.difference:+.4g}", f"{low:+.4g} to {high:+.4g}"),
             "excludes zero" if each.certain else "",
         )
-    Console().print(table)
+    console().print(table)
     return 0
 
 
@@ -166,12 +165,17 @@ def _folders(before: Path, after: Path) -> list[tuple[Path, Path]]:
     if (before / TABLE).is_file() or (after / TABLE).is_file():
         return [(before, after)]
     names = [{table.parent.name for table in each.glob(f"*/{TABLE}")} for each in (before, after)]
-    if not names[0] or names[0] != names[1]:
-        odd = ", ".join(sorted(names[0] ^ names[1]))
+    give = (
+        "give two folders that `liquid-control evaluate` wrote, or two folders of such with the "
+        "same names."
+    )
+    for folder, held in zip((before, after), names, strict=True):
+        if not held:
+            raise InputError(f"{folder} holds no evaluation (no {TABLE}); {give}")
+    if odd := ", ".join(sorted(names[0] ^ names[1])):
         raise InputError(
-            f"{before} and {after} do not hold the same evaluations"
-            f"{f' ({odd} is in one of them alone)' if odd else ', but none'}; give two folders "
-            "that `liquid-control evaluate` wrote, or two folders of such with the same names."
+            f"{before} and {after} do not hold the same evaluations ({odd} is in one of them "
+            f"alone); {give}"
         )
     return [(before / name, after / name) for name in sorted(names[0])]
 

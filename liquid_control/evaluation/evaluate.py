@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Annotated, Any
 
 import tyro
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from liquid_control import __version__
@@ -19,7 +17,7 @@ from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.open_loop_command import measure
-from liquid_control.evaluation.output import alone, check_folder
+from liquid_control.evaluation.output import alone, check_folder, console
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
 from liquid_control.evaluation.suite_data import check_videos
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
@@ -146,23 +144,23 @@ def evaluate(
         results = _write(output, settings, rows, whole)
     _show(results, metrics)
     fresh, seconds_gone = len(rows) - before, time.perf_counter() - started
-    console = _console()
-    console.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
+    screen = console()
+    screen.print(f"{output}/results.json, {fresh} new episodes in {seconds_gone:.0f} s")
     if report:
         # Drawing needs matplotlib and PyAV, measuring does not.
         from liquid_control.evaluation.suite_report import write_report
 
-        console.print(str(write_report(output, videos)))
+        screen.print(str(write_report(output, videos)))
     broken = [rows[job.key] for job in jobs if rows[job.key].episode.error is not None]
     for row in broken[:10]:
-        console.print(
+        screen.print(
             f"broken: {row.model}, {row.condition}={row.level:g}, seed {row.episode.seed}: "
             f"{row.episode.error}",
             style="red",
             markup=False,
         )
     if broken:
-        console.print(f"{len(broken)} episodes are broken; run the same command to try them again.")
+        screen.print(f"{len(broken)} episodes are broken; run the same command to try them again.")
     return 1 if broken else 0
 
 
@@ -265,15 +263,10 @@ def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
             where = [each["world"].removeprefix("liquid_control/")] if worlds else []
             condition = each["condition"] if each["condition"] == "clean" else _condition(each)
             table.add_row(each["model"], *where, condition, str(each["episodes"]), *cells)
-    console = _console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     if len(groups) == 1 and groups[0]["crashed_seeds"]:
-        console.print(f"crashed: seeds {groups[0]['crashed_seeds']}")
-
-
-def _console() -> Console:
-    # A file or a pipe has no width; 80 columns would cut the figures.
-    return Console(width=None if sys.stdout.isatty() else 120)
+        screen.print(f"crashed: seeds {groups[0]['crashed_seeds']}")
 
 
 def _title(group: Mapping[str, Any]) -> str:

@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
@@ -32,7 +31,7 @@ from liquid_control.evaluation.open_loop_figures import (
     paired,
 )
 from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
-from liquid_control.evaluation.output import check_folder
+from liquid_control.evaluation.output import check_folder, console
 from liquid_control.evaluation.page_parts import number
 from liquid_control.files import replace_file
 from liquid_control.policy import Policy
@@ -252,8 +251,8 @@ def _show(results: dict, output: Path, report: bool) -> None:
             *(name, CURVATURE.name, "autonomy [%]", number(figure["autonomy"]["mean"])),
             f"{number(low)} to {number(high)}",
         )
-    console = Console()
-    console.print(shown)
+    screen = console()
+    screen.print(shown)
     if "autonomy_refused" in results:
-        console.print(results["autonomy_refused"])
-    console.print(str(output / ("report.html" if report else "results.json")))
+        screen.print(results["autonomy_refused"])
+    screen.print(str(output / ("report.html" if report else "results.json")))

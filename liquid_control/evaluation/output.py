@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.console import Console
+
 from liquid_control.errors import InputError
 
-__all__ = ["alone", "beside", "check_folder"]
+__all__ = ["alone", "beside", "check_folder", "console"]
 
 
 def beside(path: Path, text: str) -> Path:
@@ -35,6 +38,11 @@ def check_folder(folder: Path) -> None:
     raise InputError(
         f"The results cannot be written into {folder}: {reason}; give another folder with --output."
     )
+
+
+def console() -> Console:
+    """For tables: a file or a pipe has no width, and rich's 80 columns would cut figures."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 @contextmanager

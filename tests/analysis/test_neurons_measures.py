@@ -15,6 +15,7 @@ from liquid_control.analysis.neurons_measures import components, coupling, hidde
 from liquid_control.analysis.wiring_figure import wiring_layout, wiring_svg
 from liquid_control.circuits.synapses import currents, sense
 from liquid_control.command import CURVATURE, VX, YAW_RATE, CommandSpec
+from liquid_control.data.bag import BagReader, BagWriter
 from liquid_control.errors import InputError
 from liquid_control.policy import Policy
 from liquid_control.training.networks import CIRCUITS, make_policy
@@ -258,3 +259,13 @@ def test_units_without_a_wiring_lie_in_a_grid():
     assert len(layout["neurons"]) == 64
     assert layout["synapses"] == []
     assert wiring_layout(make_policy("cnn", SPEC).circuit)["neurons"] == []
+
+
+def test_a_bag_of_several_policies_is_refused(policy, run_bag):
+    bag = run_bag(policy) / "bag"
+    with BagWriter(bag.with_name("both"), "") as both:
+        for topic, logged, message in BagReader(bag).messages():
+            both.write(topic, message, logged)
+            both.write(f"/car2{topic}", message, logged)
+    with pytest.raises(InputError, match="holds the policies /car2/policy, /policy, expected one"):
+        watch(policy, bag.with_name("both"))

@@ -151,7 +151,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         pairs_of(one, evaluation(tmp_path / "other", [episode(1)]))
     with pytest.raises(InputError, match="has no results"):
         pairs_of(one, tmp_path / "nowhere")
-    with pytest.raises(InputError, match="but none"):
+    with pytest.raises(InputError, match="nowhere holds no evaluation"):
         pairs_of(tmp_path / "nowhere", tmp_path / "nowhere")
     (one / "episodes.csv").write_text("seed\n1\n")
     with pytest.raises(InputError, match="no table of episodes"):
