@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from liquid_control.circuits import LSTM, LTC, CfC, flagship_wiring
 from liquid_control.errors import InputError
 from liquid_control.perception import VisionHead
+from liquid_control.training.rl.actor_critic import roughness
 from liquid_control.training.rl.algorithm import CircuitPPO
 
 FEATURES = spaces.Box(-np.inf, np.inf, (32,))
@@ -185,3 +186,75 @@ def test_the_same_seed_learns_the_same_weights():
 def test_what_does_not_fit_is_refused_with_a_reason(outputs, world, options, sentence):
     with pytest.raises(ValueError, match=sentence):
         learner(LTC(flagship_wiring(outputs)), world, **options)
+
+
+def test_roughness_counts_changes_within_episodes_by_the_time_they_took():
+    means = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [5.0, 1.0], [9.0, 1.0], [9.5, 7.0]]])
+    starts = torch.tensor([[1.0, 0.0, 0.0, 1.0, 0.0]])
+    elapsed = torch.tensor([[0.1, 0.1, 0.5, 0.1, 0.0]])  # the last one is padding
+    expected = torch.tensor([[0.0, 9 / 0.1, 5 / 0.5, 0.0, 0.0]])
+    torch.testing.assert_close(roughness(means, starts, elapsed), expected)
+
+
+def swings(model):
+    """Mean roughness of the rollout that was driven last."""
+    with torch.no_grad():
+        (batch,) = model.rollout_buffer.get()
+        model.policy.bonus = 0.0, 1.0
+        found = -model.policy.evaluate_actions(
+            batch.observations, batch.actions, batch.lstm_states, batch.episode_starts
+        )[2]
+    return float(found[batch.mask > 0].mean())
+
+
+def test_a_penalty_on_the_means_calms_a_circuit_down():
+    """Nothing else is rewarded, so that calming down is all there is to do."""
+
+    class Still(Noise):
+        def step(self, action):
+            observation, _, *rest = super().step(action)
+            return observation, 0.0, *rest
+
+    def after(smoothness):
+        torch.manual_seed(0)
+        rates = {"circuit_rate": 3e-3, "critic_layers": (8,)}
+        model = CircuitPPO(
+            DummyVecEnv([Still] * 2),
+            smoothness=smoothness,
+            n_steps=64,
+            batch_size=64,
+            seed=0,
+            device="cpu",
+            policy_kwargs={"circuit": CfC(flagship_wiring(2)), **rates},
+        )
+        model.learn(128)
+        before = swings(model)
+        model.policy.bonus = None
+        model.learn(640, reset_num_timesteps=False)
+        return swings(model) / before
+
+    calmed, left = after(0.01), after(0.0)
+    assert calmed < 0.5 * left
+
+
+def test_a_penalty_weighs_what_it_weighs_against_the_reward_of_the_world():
+    """Advantages are normalised and rewards are scaled; the penalty goes with them."""
+    torch.manual_seed(0)
+    worlds = VecNormalize(DummyVecEnv([Noise] * 2), norm_obs=False, gamma=0.9)
+    model = CircuitPPO(
+        worlds,
+        smoothness=0.3,
+        ent_coef=0.02,
+        n_steps=32,
+        batch_size=64,
+        seed=0,
+        device="cpu",
+        policy_kwargs={"circuit": CfC(flagship_wiring(2)), "critic_layers": (8,)},
+    )
+    model.learn(64)
+    entropy, smooth = model.policy.bonus
+    reward_scale = np.sqrt(worlds.ret_rms.var + worlds.epsilon)
+    assert entropy == 0.02
+    assert smooth == pytest.approx(
+        0.3 / reward_scale / model.rollout_buffer.advantages.std(), rel=1e-5
+    )

@@ -230,6 +230,29 @@ def test_a_run_of_another_recipe_is_not_gone_on_with():
         learn(small(gamma=0.9, clip=0.1), Path("out"), Path("run"))
 
 
+def test_a_checkpoint_from_before_a_setting_existed_goes_on():
+    learn(small(steps=32, evaluations=0), Path("out"), Path("run"))
+    content = torch.load("run/checkpoint.pt", weights_only=True)
+    kept = json.loads(content["recipe"])
+    del kept["smoothness_of"]
+    torch.save(content | {"recipe": json.dumps(kept)}, "run/checkpoint.pt")
+    learn(small(steps=64, evaluations=0), Path("out"), Path("run"))
+    assert json.loads(Path("out/rl.json").read_text())["steps"] == 64
+    with pytest.raises(InputError, match="another smoothness_of"):
+        learn(small(steps=64, evaluations=0, smoothness_of="mean"), Path("out"), Path("run"))
+
+
+def test_the_world_pays_for_smoothness_only_where_actions_are_meant():
+    for kind, paid in (("action", True), ("mean", False)):
+        recipe = small(smoothness=1.0, smoothness_of=kind, processes=False)
+        worlds = make_worlds(recipe, Policy(Lamp.command))
+        world = worlds.venv.venv.venv.envs[0].unwrapped
+        assert (world._smoothness > 0) == paid
+        learner = make_learner(recipe, Policy(Lamp.command), worlds)
+        assert (learner.smoothness > 0) != paid
+        worlds.close()
+
+
 def test_a_checkpoint_that_would_run_code_or_is_cut_off_is_refused(tmp_path):
     class Evil:
         def __reduce__(self):
@@ -294,6 +317,10 @@ def test_a_killed_run_goes_on_by_the_same_command(tmp_path, pytestconfig):
         ("model: m\nenv: e\nprivileged: [1]\n", "privileged must be a list, each a text"),
         ("model: m\nenv: e\nnoise: 0\n", "noise must be above 0"),
         ("model: m\nenv: e\ngamma: 1.1\n", "gamma and gae_lambda are at most 1"),
+        (
+            "model: m\nenv: e\nsmoothness_of: wheel\n",
+            "is action or mean, got 'wheel'",
+        ),
         ("model: m\nenv: e\nstrides: [0]\n", "strides are one or more numbers from 1 on"),
         ("- a\n", "must hold `key: value` lines"),
         ("model: [\n", "not valid YAML"),

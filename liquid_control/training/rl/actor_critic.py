@@ -19,7 +19,7 @@ from liquid_control.perception import VisionHead
 from liquid_control.perception.baseline import BaselineHead, FeedForward
 from liquid_control.training.rl.sequences import run_sequences
 
-__all__ = ["CircuitActorCritic"]
+__all__ = ["CircuitActorCritic", "roughness"]
 
 # What RecurrentPPO stores beside each step: two tensors (1, environments, size), for h and c.
 LSTMStates = tuple[Tensor, Tensor]
@@ -91,6 +91,9 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
         )
         self.circuit, self.head, self.critic_circuit = circuit, head, critic_circuit
         self.tick = tick
+        # Weights of entropy and of roughness in what `evaluate_actions` gives as entropy; None: the
+        # entropy as it is.
+        self.bonus: tuple[float, float] | None = None
         features, privileged = circuit.inputs, observation_space.spaces.get("privileged")
         inputs = features + (0 if privileged is None else privileged.shape[0])
         if critic_circuit is not None and critic_circuit.inputs != inputs:
@@ -143,7 +146,16 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
         features = self._features(obs)
         distribution, _ = self._act(features, obs, lstm_states.pi, episode_starts)
         values, _ = self._judge(features, obs, lstm_states.vf, episode_starts)
-        return values, distribution.log_prob(actions), distribution.entropy()
+        entropy = distribution.entropy()
+        if self.bonus is not None:
+            rows = lstm_states.pi[0].shape[1]
+            means, starts, elapsed = (
+                each.unflatten(0, (rows, -1))
+                for each in (distribution.distribution.mean, episode_starts, obs["elapsed"])
+            )
+            rough = roughness(means, starts, elapsed.squeeze(2)).flatten()
+            entropy = self.bonus[0] * entropy - self.bonus[1] * rough
+        return values, distribution.log_prob(actions), entropy
 
     def get_distribution(
         self, obs: Observation, lstm_states: LSTMStates, episode_starts: Tensor
@@ -184,6 +196,28 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
             ticks = obs["elapsed"] / self.tick
             seen, states = _recur(self.critic_circuit, seen, ticks, states, starts)
         return self.value_net(seen), states
+
+
+def roughness(means: Tensor, starts: Tensor, elapsed: Tensor) -> Tensor:
+    """How much outputs swing, as the squared change per second, times the seconds it took.
+
+    A reward that is less by the change of the *action* tells the same, but nearly all of it is the
+    noise of exploration, behind which PPO does not find what the network itself can do about it.
+    The gradient of the means needs no trying: the temporal term of CAPS (Mysore et al.,
+    "Regularizing Action Policies for Smooth Control", ICRA 2021), squared.
+
+    Args:
+        means: (sequences, time, outputs).
+        starts: (sequences, time), 1 where an episode begins.
+        elapsed: (sequences, time), seconds since the decision before; 0 is padding.
+
+    Returns:
+        (sequences, time); 0 for the first decision of a sequence or an episode, and for padding.
+    """
+    change = means.diff(dim=1).square().sum(2)
+    counts = (starts[:, 1:] < 0.5) & (elapsed[:, 1:] > 0)
+    swings = torch.where(counts, change / elapsed[:, 1:].clamp_min(1e-6), 0.0)
+    return torch.nn.functional.pad(swings, (1, 0))
 
 
 def _recur(

@@ -57,8 +57,10 @@ def restore(path: Path, model: CircuitPPO, recipe: RLRecipe) -> None:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise KeyError(FORMAT)
-        before, now = json.loads(content["recipe"]), _fixed(recipe)
-        if changed := [name for name in now if before.get(name) != now[name]]:
+        # A setting that an older version did not have is as if it had been at its default.
+        before = _fixed(RLRecipe("", "")) | json.loads(content["recipe"])
+        now = _fixed(recipe)
+        if changed := [name for name in now if before[name] != now[name]]:
             raise InputError(
                 f"{path} belongs to a run with another {', '.join(changed)}; give another --run or "
                 "remove that folder."

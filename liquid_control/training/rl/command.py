@@ -143,7 +143,9 @@ def make_worlds(recipe: RLRecipe, policy: Policy) -> VecEnv:
     make = partial(
         LearnerWorld,
         *(recipe.env, recipe.options, policy.spec, policy.camera, recipe.privileged),
-        *(recipe.strides, recipe.smoothness, recipe.time_cost),
+        recipe.strides,
+        smoothness=recipe.smoothness if recipe.smoothness_of == "action" else 0.0,
+        time_cost=recipe.time_cost,
     )
     # Once in this process, where an error is a sentence and no broken pipe.
     first = make()
@@ -175,6 +177,7 @@ def make_learner(recipe: RLRecipe, policy: Policy, worlds: VecEnv) -> CircuitPPO
         worlds,
         critic_warmup=recipe.critic_warmup,
         length=recipe.length,
+        smoothness=recipe.smoothness if recipe.smoothness_of == "mean" else 0.0,
         learning_rate=schedule,
         n_steps=recipe.rollout,
         batch_size=recipe.batch,

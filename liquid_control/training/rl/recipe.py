@@ -30,8 +30,9 @@ class RLRecipe:
         outputs: names of the commands to learn from nothing; all of the world's by default.
         privileged: values of the world's info that the critic sees beside the features.
         strides: every how many frames of the world the policy sees one, drawn for each episode.
-        smoothness: penalty on changes of the circuit's outputs, per second and squared change per
-            second.
+        smoothness: penalty on changes of the action, per second and squared change per second.
+        smoothness_of: "action", a part of the reward, for what was done, noise included; "mean", a
+            term of the loss, for the circuit's outputs without noise, whose gradient is exact.
         time_cost: penalty per second that an episode lasts, where being quick is wanted.
         steps: decisions to learn from, of all worlds together.
         envs: worlds that run side by side.
@@ -71,6 +72,7 @@ class RLRecipe:
     privileged: tuple[str, ...] = ()
     strides: tuple[int, ...] = (1,)
     smoothness: float = 0.0
+    smoothness_of: str = "action"
     time_cost: float = 0.0
     steps: int = 1_000_000
     envs: int = 4
@@ -123,6 +125,10 @@ class RLRecipe:
         for name in ("noise", "clip", "gradient", "circuit_rate", "critic_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}.")
+        if self.smoothness_of not in ("action", "mean"):
+            raise InputError(
+                f"smoothness_of is action or mean, got {self.smoothness_of!r}; mend the recipe."
+            )
         if self.gamma > 1 or self.gae_lambda > 1:
             raise InputError(
                 f"gamma and gae_lambda are at most 1, got {self.gamma} and {self.gae_lambda}."
