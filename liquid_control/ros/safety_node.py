@@ -266,7 +266,7 @@ class SafetyNode(Node):
 
     def _ackermann_message(self, told: safety.Setpoint, stamp_ns: int) -> object:
         (speed, _, _), _ = safety.outgoing(self._limits, told)
-        angle = wheel_angle(told.curvature, self._wheelbase)
+        angle = wheel_angle(safety.driven_curvature(self._limits, told), self._wheelbase)
         return ackermann.fill(self._ackermann_type, speed, angle, stamp_ns)
 
     def _beat(self) -> None:

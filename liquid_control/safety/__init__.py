@@ -33,7 +33,14 @@ from liquid_control.safety.rules import (
     outgoing,
     rest,
 )
-from liquid_control.safety.setpoint import CREEP, Setpoint, brake, limit, without_dead_band
+from liquid_control.safety.setpoint import (
+    CREEP,
+    Setpoint,
+    brake,
+    driven_curvature,
+    limit,
+    without_dead_band,
+)
 
 __all__ = [
     "CREEP",
@@ -49,6 +56,7 @@ __all__ = [
     "State",
     "accept",
     "brake",
+    "driven_curvature",
     "driving",
     "emergency_stop",
     "figures",

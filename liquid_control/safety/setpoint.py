@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from liquid_control.safety.limits import Limits
 from liquid_control.safety.ramps import approach, jerk_limited
 
-__all__ = ["CREEP", "Setpoint", "brake", "limit", "without_dead_band"]
+__all__ = ["CREEP", "Setpoint", "brake", "driven_curvature", "limit", "without_dead_band"]
 
 # Below this speed [m/s] the quotient yaw rate / speed says nothing about the path.
 CREEP = 0.1
@@ -86,6 +86,25 @@ def without_dead_band(limits: Limits, told: Setpoint) -> tuple[float, float]:
     return speed, yaw_rate
 
 
+def driven_curvature(limits: Limits, told: Setpoint) -> float:
+    """Path [1/m] to turn the wheels for: that of `told`, as tight as its speed allows by now.
+
+    A car that still slows down for a bend is told to turn less until then; a wheel angle has to
+    say so as well as a yaw rate does.
+    """
+    speed = abs(told.speed)
+    if speed < CREEP:
+        return told.curvature
+    return _clamp(told.curvature, _fastest_turn(limits, speed) / speed)
+
+
+def _fastest_turn(limits: Limits, speed: float) -> float:
+    """Highest yaw rate [rad/s] at a speed [m/s] of either sign."""
+    if not speed:
+        return limits.max_yaw_rate
+    return min(limits.max_yaw_rate, limits.max_lateral_acceleration / abs(speed))
+
+
 def _top_speed(limits: Limits, curvature: float) -> float:
     """Highest speed [m/s] at which a path of `curvature` >= 0 keeps the other limits."""
     if curvature == 0.0:
@@ -104,9 +123,7 @@ def _steer(
     elapsed: float,
 ) -> Setpoint:
     """Turn at an allowed speed: on the spot by `turn` [rad/s], where it is given; else by path."""
-    fastest = limits.max_yaw_rate
-    if speed:
-        fastest = min(fastest, limits.max_lateral_acceleration / abs(speed))
+    fastest = _fastest_turn(limits, speed)
     step = limits.max_yaw_acceleration * elapsed
     curvature = before.curvature
     if turn is None or abs(speed) >= CREEP:

@@ -10,7 +10,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from liquid_control.command import curvature_from_wheel_angle
 from liquid_control.ros import ackermann
+from liquid_control.ros.safety_node import SafetyNode
+from liquid_control.safety import Limits, Setpoint
 
 
 @dataclass
@@ -28,3 +31,11 @@ def test_a_message_carries_speed_wheel_angle_and_stamp():
     assert (message.drive.speed, message.drive.steering_angle) == (3.0, -0.2)
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
     assert message.header.frame_id == "base_link"
+
+
+def test_a_wheel_angle_keeps_the_lateral_acceleration_at_a_speed_that_is_still_high():
+    car = SimpleNamespace(_limits=Limits(), _wheelbase=2.7, _ackermann_type=AckermannDriveStamped)
+    fast = Setpoint(speed=10.0, yaw_rate=0.5, curvature=0.1)
+    told = SafetyNode._ackermann_message(car, fast, 0).drive
+    curvature = curvature_from_wheel_angle(told.steering_angle, 2.7)
+    assert told.speed**2 * curvature == pytest.approx(car._limits.max_lateral_acceleration)

@@ -10,7 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from liquid_control.errors import InputError
-from liquid_control.safety import CREEP, Limits, Setpoint, brake, limit, without_dead_band
+from liquid_control.safety import (
+    CREEP,
+    Limits,
+    Setpoint,
+    brake,
+    driven_curvature,
+    limit,
+    without_dead_band,
+)
 from liquid_control.safety.ramps import jerk_limited
 
 LIMITS = Limits()
@@ -72,6 +80,20 @@ def test_a_bend_is_driven_as_slowly_as_its_lateral_acceleration_asks_for():
     assert told.curvature == 0.05
     assert told.speed == pytest.approx(math.sqrt(2.0 / 0.05))
     assert told.yaw_rate == pytest.approx(told.speed * 0.05)
+
+
+def test_wheels_turn_no_further_than_a_speed_allows_that_still_falls_for_a_bend():
+    told = Setpoint(speed=15.0)
+    for _ in range(100):
+        told = limit(LIMITS, told, 15.0, 15.0 * 0.1, 0.02)
+        curvature = driven_curvature(LIMITS, told)
+        assert told.speed**2 * curvature <= LIMITS.max_lateral_acceleration + 1e-9
+        assert told.speed * curvature == pytest.approx(told.yaw_rate)
+    assert curvature == pytest.approx(0.1)
+
+
+def test_wheels_that_stand_keep_their_angle():
+    assert driven_curvature(LIMITS, Setpoint(curvature=0.05)) == 0.05
 
 
 def test_a_car_on_a_straight_is_as_fast_as_asked():
