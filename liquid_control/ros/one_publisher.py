@@ -41,7 +41,8 @@ class OnePublisher:
         """
         publisher = _identity(info)
         if publisher is None:
-            number = self._node.count_publishers(self._topic)
+            # Unlike other calls, this one does not follow remappings by itself.
+            number = self._node.count_publishers(self._node.resolve_topic_name(self._topic))
             self._crowd = number if number > 1 else 0
             return number <= 1
         if now - self._heard > self._silence or publisher == self._obeyed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from geometry_msgs.msg import TwistStamped
+from rclpy.node import Node
 
 from liquid_control.ros.one_publisher import OnePublisher
 from liquid_control.ros.runtime import COMMAND
@@ -53,3 +54,13 @@ def test_nobody_is_obeyed_where_publishers_cannot_be_told_apart(probe, hear):
     nameless = {key: value for key, value in hear(0).items() if key != "publisher_gid"}
     assert not gate.admits(nameless, 0.0)
     assert "2 publishers: none is obeyed" in gate.report()
+
+
+def test_publishers_are_also_counted_where_the_topic_has_another_name(probe):
+    renamed = Node("renamed", cli_args=["--ros-args", "-r", "cmd_vel:=asked"])
+    gate = OnePublisher(renamed, "cmd_vel", 0.25)
+    assert gate.admits({}, 0.0)
+    for _ in range(2):
+        probe.create_publisher(TwistStamped, "asked", COMMAND)
+    probe.wait(lambda: not gate.admits({}, 0.0))
+    renamed.destroy_node()
