@@ -118,7 +118,8 @@ class TeleopNode(Node):
 
     def _on_state(self, message: JointState) -> None:
         values = read_named_vector(message)
-        speed = values["speed"]
+        # A drone's speed has no sign, and may lead to a side or upwards.
+        speed = values.get("vx", values["speed"])
         self._told = Motion(speed, curvature_from_yaw_rate(values["yaw_rate"], speed))
         self._driver, self._heard = message.header.frame_id, time.monotonic()
 

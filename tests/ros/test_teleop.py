@@ -10,6 +10,7 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 from geometry_msgs.msg import TwistStamped
@@ -20,6 +21,8 @@ from std_msgs.msg import Bool
 from liquid_control.data.messages import read_named_vector
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED
+from liquid_control.ros.teleop_node import TeleopNode
+from liquid_control.ros.vehicle import Motion
 
 pytestmark = pytest.mark.ros
 
@@ -228,6 +231,13 @@ def test_a_vehicle_in_a_namespace_is_taken_in_its_namespace(probe, teleop):
         return bool(asked)
 
     probe.wait(taken)
+
+
+def test_a_drone_is_taken_at_its_speed_ahead_and_not_at_that_to_a_side():
+    hands = SimpleNamespace()
+    figures = {"driver": 1, "speed": 2.5, "yaw_rate": 0.5, "vx": -1.0, "vy": 2.0, "vz": 1.0}
+    TeleopNode._on_state(hands, conversion.named_vector(list(figures), list(figures.values()), 0))
+    assert hands._told == Motion(-1.0, -0.5)
 
 
 def test_a_persons_stamps_follow_a_simulated_clock(probe, start):
