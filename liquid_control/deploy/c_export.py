@@ -30,6 +30,7 @@ from liquid_control.deploy.c_text import (
     strings,
 )
 from liquid_control.deploy.calibration import calibration_frames
+from liquid_control.deploy.output import begin, check_output
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
 from liquid_control.perception import VisionHead
@@ -63,7 +64,8 @@ def export_c(
         bounds: also the provable bounds of the neurons, with a function that checks them.
 
     Raises:
-        InputError: no policy, one that C has no code for, or options that do not fit.
+        InputError: no policy, one that C has no code for, options that do not fit, or a folder that
+            `check_output` refuses.
     """
     folder, output = Path(policy_folder), Path(output)
     policy = Policy.load(folder)
@@ -77,8 +79,7 @@ def export_c(
             f"with --head int8 and only with it, got --head {head} and "
             f"{'no bag' if calibrate is None else calibrate}."
         )
-    if output.resolve() == folder.resolve():
-        raise InputError(f"An export needs a folder of its own, got the model's {output}.")
+    check_output(output, folder, MANIFEST)
     prefix = identifier(folder.resolve().name if prefix is None else prefix)
     frames = None if calibrate is None else calibration_frames(policy, Path(calibrate))
     kept = {name: (folder / name).read_bytes() for name in POLICY_FILES}
@@ -91,9 +92,7 @@ def export_c(
         model=folder.resolve().name,
         weights_sha256=json.loads(kept["config.json"])["weights_sha256"],
     )
-    output.mkdir(parents=True, exist_ok=True)
-    # It comes last: what is half written is no export.
-    (output / MANIFEST).unlink(missing_ok=True)
+    begin(output, MANIFEST)
     for name, text in (files | kept).items():
         replace_file(output / name, text)
     fields = {"format": FORMAT, "version": VERSION, **asdict(made)}

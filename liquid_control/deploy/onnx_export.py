@@ -25,6 +25,7 @@ from liquid_control.deploy.onnx_circuit import add_circuit, circuit_model
 from liquid_control.deploy.onnx_graph import OPSET, Graph
 from liquid_control.deploy.onnx_head import add_head
 from liquid_control.deploy.onnx_quantise import quantised
+from liquid_control.deploy.output import begin, check_output
 from liquid_control.deploy.sessions import check_runtime
 from liquid_control.errors import InputError
 from liquid_control.files import replace_file
@@ -54,7 +55,7 @@ def export_onnx(
 
     Args:
         folder: of the policy.
-        output: made where it does not exist; complete once `export.json` is in it.
+        output: made where it does not exist; complete once `export.json` names its graphs.
         precision: of the head; the circuit is float32 in all of them.
         calibrate: bag, or folder of bags, whose frames give the ranges of int8.
         runtime: that drives from the folder where none is named.
@@ -63,7 +64,8 @@ def export_onnx(
         What the graph says of itself.
 
     Raises:
-        InputError: no policy, or a calibration that does not fit.
+        InputError: no policy, a calibration that does not fit, or a folder that `check_output`
+            refuses.
     """
     policy, runtime = Policy.load(folder), check_runtime(runtime)
     if (calibrate is None) == (precision == "int8"):
@@ -72,8 +74,7 @@ def export_onnx(
             f"with --precision int8 and only with it, got precision {precision} and "
             f"{'no bag' if calibrate is None else calibrate}."
         )
-    if output.resolve() == folder.resolve():
-        raise InputError(f"An export needs a folder of its own, got the model's {output}.")
+    check_output(output, folder, MANIFEST)
     frames = None if calibrate is None else calibration_frames(policy, calibrate)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     metadata = _describe(policy, precision, config["weights_sha256"])
@@ -91,9 +92,7 @@ def export_onnx(
     ):
         onnx.helper.set_model_props(model, {METADATA: json.dumps(metadata)})
         graphs[name] = model.SerializeToString()
-    output.mkdir(parents=True, exist_ok=True)
-    # It comes last: what is half written is no export.
-    (output / MANIFEST).unlink(missing_ok=True)
+    begin(output, MANIFEST)
     for name in COPIED:
         if (folder / name).is_file():
             replace_file(output / name, (folder / name).read_bytes())

@@ -1,0 +1,51 @@
+"""The folder that an export goes into."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from liquid_control.deploy import c_files, export_files
+from liquid_control.errors import InputError
+from liquid_control.files import replace_file
+
+__all__ = ["begin", "check_output"]
+
+MANIFESTS = (export_files.MANIFEST, c_files.MANIFEST)
+
+
+def check_output(output: Path, model: Path, manifest: str) -> None:
+    """Refuse a folder that an export cannot or must not fill, before the work.
+
+    Args:
+        output: that folder; one with an earlier export of the same kind is filled again.
+        model: folder of the policy.
+        manifest: name of the file that tells the kind of export.
+
+    Raises:
+        InputError: it cannot be written, is the model's own, or holds another model or an export
+            of another kind.
+    """
+    if output.resolve() == model.resolve():
+        raise InputError(f"An export needs a folder of its own, got the model's {output}.")
+    there = next(each for each in (output, *output.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "may not be written" if there.is_dir() else "is no folder"
+        raise InputError(
+            f"The export cannot be written into {output}: {there} {reason}; give another folder "
+            "with --output."
+        )
+    others = [name for name in MANIFESTS if name != manifest]
+    if not (output / manifest).exists():
+        others.append("config.json")
+    if any((output / name).exists() for name in others):
+        raise InputError(
+            f"{output} holds a model or an export of another kind, whose files this one would "
+            "replace; give another folder with --output, or remove that one."
+        )
+
+
+def begin(output: Path, manifest: str) -> None:
+    """Make the folder; until the manifest is written, nothing drives from it, not even torch."""
+    output.mkdir(parents=True, exist_ok=True)
+    replace_file(output / manifest, "{}\n")
