@@ -17,8 +17,8 @@ from dataclasses import fields
 
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 from rclpy.task import Future
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -30,7 +30,7 @@ from liquid_control.ros import conversion
 from liquid_control.ros.diagnostics import OK, WARN, Diagnostics
 from liquid_control.ros.hands import KEYS, Joystick, Keyboard, Reach, Sticks, Wish
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import COMMAND, LATCHED, Stop, deliver, every, leave, run
+from liquid_control.ros.runtime import COMMAND, LATCHED, NEWEST, Stop, deliver, every, leave, run
 from liquid_control.ros.terminal import Keys
 from liquid_control.ros.vehicle import Motion
 from liquid_control.safety import Driver
@@ -46,7 +46,8 @@ class TeleopNode(Node):
     """Publishes `intervention` while a person has the vehicle, and `emergency_stop` (latched);
     subscribes `safety/state` and, with a joystick, `joy`; calls `safety/release`.
 
-    Where somebody publishes `/clock` the stamps follow it, whatever `use_sim_time` says.
+    Where somebody publishes `clock` or `/clock` the stamps follow it, whatever `use_sim_time` says.
+    (`use_sim_time` knows `/clock` alone; a simulated vehicle in a namespace has its own.)
 
     Args:
         stack: what it enters (the terminal) is left when the process ends.
@@ -100,6 +101,8 @@ class TeleopNode(Node):
         self._said, self._drawn, self._trouble = "", -math.inf, ""
         self._interventions = 0
         self._holding = False
+        # Of a simulated clock [ns], once there is one; 0 until it has been heard.
+        self._simulated_ns: int | None = None
         self._out = self.create_publisher(TwistStamped, "intervention", COMMAND)
         self._emergency_out = self.create_publisher(Bool, "emergency_stop", LATCHED)
         self._release = self.create_client(Trigger, "safety/release")
@@ -158,7 +161,9 @@ class TeleopNode(Node):
         for key in self._keys.read() if self._keys else ():
             self._on_key(key, now)
         motion = self._wanted(now)
-        stamp_ns = self.get_clock().now().nanoseconds
+        stamp_ns = self._simulated_ns
+        if stamp_ns is None:
+            stamp_ns = self.get_clock().now().nanoseconds
         # A simulated clock that has not been heard yet says 0.
         if motion is not None and stamp_ns:
             self._interventions += not self._holding
@@ -198,8 +203,16 @@ class TeleopNode(Node):
             self._emergency_out.publish(Bool(data=False))
 
     def _follow_simulated_clock(self) -> None:
-        if not self.get_parameter("use_sim_time").value and self.count_publishers("/clock"):
-            self.set_parameters([Parameter("use_sim_time", value=True)])
+        if self._simulated_ns is not None or self.get_parameter("use_sim_time").value:
+            return
+        for topic in ("clock", "/clock"):
+            if self.count_publishers(self.resolve_topic_name(topic)):
+                self._simulated_ns = 0
+                self.create_subscription(Clock, topic, self._on_clock, NEWEST)
+                return
+
+    def _on_clock(self, message: Clock) -> None:
+        self._simulated_ns = conversion.nanoseconds(message.clock)
 
     # What is said
 

@@ -240,10 +240,14 @@ def test_a_drone_is_taken_at_its_speed_ahead_and_not_at_that_to_a_side():
     assert hands._told == Motion(-1.0, -0.5)
 
 
-def test_a_persons_stamps_follow_a_simulated_clock(probe, start):
-    start("teleop", "-p", "input:=joystick")
-    asked = probe.listen(TwistStamped, "intervention")
-    clock, stick = probe.out(Clock, "/clock", 10), probe.out(Joy, "joy", COMMAND)
+@pytest.mark.parametrize(
+    "of_clock", ["", "/car_2"], ids=["a clock of all", "the vehicle's own clock"]
+)
+def test_a_persons_stamps_follow_a_simulated_clock(probe, start, of_clock):
+    start("teleop", "-p", "input:=joystick", "-r", "__ns:=/car_2")
+    asked = probe.listen(TwistStamped, "/car_2/intervention")
+    clock = probe.out(Clock, f"{of_clock}/clock", 10)
+    stick = probe.out(Joy, "/car_2/joy", COMMAND)
     stamp = 5_000_000_000
 
     def stamped() -> bool:
