@@ -10,12 +10,11 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from liquid_control.errors import InputError, nearest_first
 from liquid_control.ros import conversion, transport
-from liquid_control.ros.runtime import NEWEST
+from liquid_control.ros.runtime import NEWEST, begin
 
 __all__ = ["frames"]
 
@@ -43,7 +42,7 @@ def frames(topic: str, patience: float = PATIENCE_S) -> Iterator[tuple[int, np.n
     own = not rclpy.ok()
     if own:
         # Ctrl-C stays Python's, so that who iterates can finish its files.
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        begin([])
     node = Node("attend", use_global_arguments=False)
     executor = SingleThreadedExecutor()
     executor.add_node(node)

@@ -8,6 +8,7 @@ send one) changes nothing.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ __all__ = [
     "NEWEST",
     "SENSOR",
     "Stop",
+    "begin",
     "deliver",
     "every",
     "leave",
@@ -63,6 +65,8 @@ LATCHED = QoSProfile(
 _LOOK = 0.05
 # A node that hangs after SIGINT or SIGTERM is ended by the kernel after this time [s].
 _PATIENCE = 15
+# Where in rcl's sources an error came from.
+_PLACE = re.compile(r",\s+at\s+\S+:\d+")
 
 
 class Stop:
@@ -110,12 +114,9 @@ def run(
     stop.listen()
     memory.keep_freed()
     transport.choose(shared_memory)
-    rclpy.init(
-        args=sys.argv if arguments is None else arguments,
-        signal_handler_options=SignalHandlerOptions.NO,
-    )
     node: Node | None = None
     try:
+        begin(sys.argv if arguments is None else arguments)
         node = create(stop)
         memory.settle()
         executor = SingleThreadedExecutor()
@@ -139,6 +140,25 @@ def run(
             node.destroy_node()
         rclpy.try_shutdown()
     return stop.code or 0
+
+
+def begin(arguments: list[str]) -> None:
+    """`rclpy.init`; signals stay the process's own.
+
+    Args:
+        arguments: of the process, for `--ros-args`.
+
+    Raises:
+        InputError: ROS 2 cannot read them, a parameter file that they name, or ROS_DOMAIN_ID.
+    """
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        reason = _PLACE.sub("", str(error)).removeprefix("failed to initialize rcl: ")
+        raise InputError(
+            f"ROS 2 refuses how this program was started: {' '.join(reason.split()).rstrip('.')}; "
+            "correct that argument, parameter file or variable."
+        ) from error
 
 
 def leave(code: int) -> NoReturn:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
 from liquid_control.errors import InputError
 from liquid_control.ros import processes, transport
 from liquid_control.ros.live import View
 from liquid_control.ros.monitor import Monitor
-from liquid_control.ros.runtime import Stop
+from liquid_control.ros.runtime import Stop, begin
 
 __all__ = ["NodePlan", "Outcome", "finish", "new_folder", "supervise"]
 
@@ -110,7 +109,7 @@ def supervise(
                 processes.start(node.name, module, arguments, os.environ, log, node.ends_run)
             )
         # Only now: a process with the middleware's threads is not safe to fork.
-        rclpy.init(args=["--ros-args", *_QUIET], signal_handler_options=SignalHandlerOptions.NO)
+        begin(["--ros-args", *_QUIET])
         needed = [child for child in children if child.name not in spare]
         _watch(needed, asked, outcome, title, seconds)
     finally:

@@ -1,0 +1,51 @@
+"""How a node's process begins and ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from liquid_control.ros import runtime
+
+
+@pytest.fixture
+def own_signals(monkeypatch):
+    """What a node's process sets for itself is put back; what it chose for DDS as well."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(runtime.transport, "choose", lambda shared_memory: None)
+    monkeypatch.setattr(runtime.memory, "keep_freed", lambda: None)
+    yield
+    signal.alarm(0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--params-file", "/nowhere.yaml"], "'--params-file /nowhere.yaml'"),
+        (["-r", "__ns:=/car-1"], "'-r __ns:=/car-1'"),
+        (["--ros"], "--ros"),
+    ],
+)
+def test_arguments_that_ros_cannot_read_are_one_sentence_and_2(
+    own_signals, monkeypatch, capsys, arguments, words
+):
+    monkeypatch.setattr(sys, "argv", ["safety"])
+    made: list = []
+    assert runtime.run(made.append, ["safety", "--ros-args", *arguments]) == 2
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert said.startswith("safety: ROS 2 refuses")
+    assert words in said
+    assert ".c:" not in said
+    assert not made
+
+
+def test_a_domain_that_is_no_number_is_one_sentence(own_signals, monkeypatch, capsys):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "blue")
+    assert runtime.run(lambda stop: None, []) == 2
+    assert "ROS_DOMAIN_ID is not an integral number;" in capsys.readouterr().err
