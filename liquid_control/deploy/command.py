@@ -32,9 +32,10 @@ def export(
         model: name of a shipped model or folder of a trained one.
         format: onnx, or c: one C99 header and source without heap.
         output: folder, runs/export-<model>-<format> by default.
-        precision: of the vision head: float32, float16 or int8; the circuit stays float32.
+        precision: onnx: of the vision head, float32, float16 or int8; the circuit stays float32.
         calibrate: bag, or folder of bags, whose frames give the ranges of int8.
-        runtime: that drives from the folder where none is named: onnx (ONNX Runtime) or openvino.
+        runtime: onnx: what drives from the folder where none is named, onnx (ONNX Runtime) or
+            openvino.
         head: c: none (features in, commands out), float or int8 (frames in, too).
         prefix: c: of all names; the model's name by default.
         bounds: c: the provable bounds of the neurons, with a function that checks them.
@@ -43,6 +44,15 @@ def export(
         raise InputError(f"A policy is exported as {' or '.join(FORMATS)}, got {format!r}.")
     if precision not in PRECISIONS:
         raise InputError(f"The precision is one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    if format == "c":
+        other = {"precision": precision != "float32", "runtime": runtime != "onnx"}
+    else:
+        other = {"head": head != "none", "prefix": prefix is not None, "no-bounds": not bounds}
+    if meaningless := [f"--{name}" for name, given in other.items() if given]:
+        raise InputError(
+            f"A policy as {format} has no {' and no '.join(meaningless)}; leave it out, or export "
+            f"as {FORMATS[1 - FORMATS.index(format)]} by --format."
+        )
     folder = models.find(model)
     output = output or Path("runs") / f"export-{folder.name}-{format}"
     if format == "c":

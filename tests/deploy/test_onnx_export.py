@@ -188,6 +188,10 @@ def test_a_smaller_head_stays_close_and_leaves_the_circuit_alone(folder, frames,
         ({"precision": "float16", "calibrate": "somewhere"}, "--calibrate BAG"),
         ({"precision": "int8", "calibrate": "nowhere"}, "no bag"),
         ({"runtime": "tensorrt"}, "onnx or openvino"),
+        ({"head": "float"}, "as onnx has no --head; .* as c by --format"),
+        ({"prefix": "car", "bounds": False}, "no --prefix and no --no-bounds"),
+        ({"format": "c", "precision": "int8"}, "as c has no --precision; .* as onnx by --format"),
+        ({"format": "c", "runtime": "openvino"}, "no --runtime"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_a_sentence(folder, tmp_path, options, sentence):
