@@ -83,12 +83,16 @@ class CDriver:
 
         Raises:
             InputError: the export has no head.
+            ValueError: the frame has another shape.
         """
         if self._scratch is None:
             raise InputError(
                 "This C was exported without a head, so it takes no frames; export the model with "
                 "--head float or --head int8."
             )
+        wanted = (self.camera.height, self.camera.width, 3)
+        if frame.shape != wanted:
+            raise ValueError(f"Expected a frame {wanted}, got {frame.shape}; prepare it by camera.")
         features = np.empty(self.made.features, np.float32)
         self._checked(self._see(self._scratch, np.ascontiguousarray(frame), features))
         return features

@@ -76,7 +76,7 @@ def read_export(folder: str | Path) -> CExport:
     """What an exported folder holds, its header and source checked against their hashes.
 
     Raises:
-        InputError: no export, or a damaged or edited file.
+        InputError: no export, a damaged or edited file, or the configuration of another model.
     """
     folder = Path(folder)
     try:
@@ -84,6 +84,7 @@ def read_export(folder: str | Path) -> CExport:
         if (entries.pop("format"), entries.pop("version")) != (FORMAT, VERSION):
             raise ValueError(f"expected format {FORMAT!r}, version {VERSION}")
         made = CExport(**{field.name: entries[field.name] for field in fields(CExport)})
+        weights = json.loads((folder / "config.json").read_text("utf-8"))["weights_sha256"]
         found = {
             name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in made.sha256
         }
@@ -95,6 +96,11 @@ def read_export(folder: str | Path) -> CExport:
         raise InputError(
             f"{folder / changed[0]} is not the file that the export wrote: damaged or edited; "
             f"{AGAIN}."
+        )
+    if weights != made.weights_sha256:
+        raise InputError(
+            f"The C in {folder} was made of weights {made.weights_sha256[:16]}..., config.json "
+            f"beside it is of {str(weights)[:16]}...: two different models; {AGAIN}."
         )
     return made
 

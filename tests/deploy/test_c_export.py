@@ -13,7 +13,7 @@ from liquid_control import models
 from liquid_control.camera import CameraSetup
 from liquid_control.circuits import CTRNN, GRUD, LTC, ODERNN, CfC, flagship_wiring
 from liquid_control.command import CURVATURE, YAW_RATE, CommandSpec
-from liquid_control.deploy.c_build import WARNINGS, compiler
+from liquid_control.deploy.c_build import WARNINGS, build, compiler
 from liquid_control.deploy.c_driver import CDriver
 from liquid_control.deploy.c_export import export_c, sources
 from liquid_control.deploy.c_files import read_export
@@ -248,6 +248,16 @@ def test_an_edited_source_is_not_driven(flagship, tmp_path):
         load_driver(folder)
 
 
+def test_the_configuration_of_another_model_is_not_driven_with_it(flagship, tmp_path):
+    folder = shutil.copytree(flagship, tmp_path / "mixed")
+    shutil.copy(models.find("rc_track_ncp") / "config.json", folder)
+    with pytest.raises(InputError, match="two different models"):
+        load_driver(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match="no export of a policy as C"):
+        load_driver(folder)
+
+
 def small(folder: Path, height: int, width: int) -> Path:
     """An untrained policy for small frames, of a size that divides by nothing."""
     torch.manual_seed(0)
@@ -277,6 +287,19 @@ def test_the_float_head_sees_what_it_sees_in_torch(height, width, tmp_path):
         )
         assert (np.abs(came.command - wanted.command) / SPEC.high).max() < 1e-4
         assert came.frame_hash == wanted.frame_hash
+    with pytest.raises(ValueError, match="Expected a frame"):
+        driver.see(frame[1:])
+
+
+def test_the_example_takes_a_time_between_frames_and_nothing_else(tmp_path):
+    export_c(small(tmp_path / "model", 16, 16), tmp_path / "c", "float", prefix="model")
+    files = [tmp_path / "c" / name for name in ("main.c", "model.c")]
+    program = build(files, tmp_path / "main", "-O0")
+    image = b"P6\n16 16\n255\n" + bytes(range(256)) * 3
+    for time, status in (("0.05", 0), ("abc", 1), ("0,05", 1), ("", 1), ("-1", 1), ("--help", 1)):
+        done = subprocess.run([program, time], input=image, capture_output=True)
+        assert (done.returncode, bool(done.stdout)) == (status, not status), time
+        assert bool(done.stderr) == bool(status), time
 
 
 def test_the_example_reads_features_and_compiles_as_cpp_too(flagship, tmp_path):

@@ -124,7 +124,12 @@ int main(int count, char **arguments)
 {
 #ifdef @PREFIX@_HEIGHT
     if (count == 2) {
-        return drive_frames(strtof(arguments[1], NULL));
+        char *end;
+        const float elapsed_s = strtof(arguments[1], &end);
+
+        if (end != arguments[1] && *end == '\0') {
+            return drive_frames(elapsed_s);
+        }
     }
 #endif
     if (count > 1) {
