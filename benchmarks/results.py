@@ -292,6 +292,7 @@ def main(
         SHARE: table(evaluation, SHARE, measured),
         ERROR: table(evaluation, ERROR, {}),
         "pairs": pairs(evaluation, SHARE),
+        "pairs of lateral_error": pairs(evaluation, ERROR),
     }
     for name, text in texts.items():
         print(f"{name}\n\n{text}\n")
