@@ -14,7 +14,7 @@ import tyro
 
 from liquid_control import models
 from liquid_control.errors import InputError
-from liquid_control.ros.processes import free_domain
+from liquid_control.ros.processes import free_domain, setting
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 from liquid_control.ros.view import free_port
 
@@ -181,7 +181,7 @@ def nodes(
 ) -> list[NodePlan]:
     """The nodes of a drive or a flight, in the order in which they are stopped."""
     common = ["--params-file", str(parameters), "-p", "use_sim_time:=true"]
-    simulator = ["-p", f"world:={world}", "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
+    simulator = [*setting("world", world), "-p", f"seed:={seed}", "-p", f"mode:={mode}"]
     if options:
         simulator += ["-p", f"options:={json.dumps(list(options))}"]
     names = {"image": "camera/image_raw", "camera_info": "camera/camera_info"}
@@ -189,8 +189,8 @@ def nodes(
     patient = patience(mode).items()
     safety = [part for name, value in patient for part in ("-p", f"{name}:={value}")]
     return [
-        NodePlan("policy", [*common, "-p", f"model:={model}", *remapped]),
+        NodePlan("policy", [*common, *setting("model", model), *remapped]),
         NodePlan("simulator", [*common[:2], *simulator]),
         NodePlan("safety", [*common, *safety]),
-        NodePlan("recorder", ["-p", f"bag:={bag}"]),
+        NodePlan("recorder", setting("bag", bag)),
     ]

@@ -7,6 +7,7 @@ of a supervisor that was killed; and process groups, so that nothing a child sta
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from liquid_control.errors import InputError
 
-__all__ = ["Child", "environment", "free_domain", "start", "stop"]
+__all__ = ["Child", "environment", "free_domain", "setting", "start", "stop"]
 
 _PR_SET_PDEATHSIG = 1
 # Loaded before any fork: looking up a library between fork and exec may wait on a lock for ever.
@@ -84,6 +85,14 @@ def environment(log_folder: Path) -> dict[str, str]:
         # Inference of one frame gains nothing from threads, and they disturb the other nodes.
         "OMP_NUM_THREADS": "1",
     }
+
+
+def setting(name: str, value: str | Path) -> list[str]:
+    """The arguments that set a parameter to a text.
+
+    ROS 2 reads values as YAML: unquoted, a folder "run #2" would end before the "#".
+    """
+    return ["-p", f"{name}:={json.dumps(str(value), ensure_ascii=False)}"]
 
 
 def start(

@@ -13,6 +13,7 @@ from liquid_control import models
 from liquid_control.data.bag import BagReader
 from liquid_control.data.importers.donkeycar import import_donkeycar
 from liquid_control.errors import InputError
+from liquid_control.ros.processes import setting
 from liquid_control.ros.replay_node import period
 from liquid_control.ros.supervisor import NodePlan, finish, new_folder, supervise
 
@@ -67,15 +68,15 @@ def nodes(
     bag: Path, model: Path, seconds: float, mode: str, out: Path, params: Path | None = None
 ) -> list[NodePlan]:
     """The nodes of a replay of `bag` that is recorded into `out`, in the order of their end."""
-    source = ["-p", f"bag:={bag}", "-p", f"mode:={mode}", "-p", f"seconds:={float(seconds)}"]
+    source = [*setting("bag", bag), "-p", f"mode:={mode}", "-p", f"seconds:={float(seconds)}"]
     rate = ["-p", f"nominal_period:={nominal_period(bag)}"]
     policy = [] if params is None else ["--params-file", str(params.resolve())]
-    policy += ["-p", f"model:={model}", *rate, "-p", "use_sim_time:=true"]
+    policy += [*setting("model", model), *rate, "-p", "use_sim_time:=true"]
     policy += ["-r", "image:=camera/image_raw", "-r", "camera_info:=camera/camera_info"]
     return [
         NodePlan("replay", source, ends_run=True),
         NodePlan("policy", policy),
-        NodePlan("recorder", ["-p", f"bag:={out}"]),
+        NodePlan("recorder", setting("bag", out)),
     ]
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 
 from liquid_control.errors import InputError
+from liquid_control.ros.processes import setting
 
 __all__ = ["PORT", "free_port", "view"]
 
@@ -62,8 +63,7 @@ def view(
     arguments = ["view", "--ros-args", "--disable-external-lib-logs", "-p", f"port:={port}"]
     for name, value in (("host", host), ("camera", camera)):
         if value:
-            # Quoted: YAML takes 0.0.0.0 for text and "1" for a number.
-            arguments += ["-p", f"{name}:='{value}'"]
+            arguments += setting(name, value)
     if namespace:
         arguments += ["-r", f"__ns:=/{namespace.strip('/')}"]
     return main(arguments, shared_memory)

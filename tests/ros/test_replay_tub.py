@@ -43,7 +43,7 @@ def test_a_tub_becomes_a_bag_in_the_run_s_own_folder(tub, tmp_path):
     assert bag.parent == (tmp_path / "run").resolve()
     assert nominal_period(bag) == pytest.approx(0.05)
     replay = nodes(bag, Path("/model"), 0.0, "lockstep", tmp_path / "out")[0]
-    assert f"bag:={bag}" in replay.arguments
+    assert f'bag:="{bag}"' in replay.arguments
     assert recorded(bag, tmp_path / "other") == bag
 
 

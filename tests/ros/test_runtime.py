@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy")
 
-from liquid_control.ros import runtime
+import rclpy
+from rclpy.node import Node
+
+from liquid_control.ros import drive, runtime
+from liquid_control.ros.processes import setting
 
 
 @pytest.fixture
@@ -49,3 +54,29 @@ def test_a_domain_that_is_no_number_is_one_sentence(own_signals, monkeypatch, ca
     monkeypatch.setenv("ROS_DOMAIN_ID", "blue")
     assert runtime.run(lambda stop: None, []) == 2
     assert "ROS_DOMAIN_ID is not an integral number;" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["/home/me/run #2/bag", "a: b", "{a}", "2026", "1e3", "on", "Käse \U0001f697", "'\"\\"]
+)
+def test_a_text_reaches_a_node_as_it_is(text):
+    assert parameter("bag", setting("bag", text)) == text
+
+
+def test_the_nodes_of_a_drive_are_told_their_folders_as_they_are():
+    model, bag = Path("/models #1/mine"), Path("/runs #2/bag")
+    plans = drive.nodes(model, "Any-v0", 1, "realtime", Path("/p.yaml"), bag)
+    policy, _, _, recorder = [list(plan.arguments) for plan in plans]
+    assert parameter("bag", recorder) == str(bag)
+    assert parameter("model", policy[2:]) == str(model)
+
+
+def parameter(name: str, arguments: list[str]) -> str:
+    """What a node that is started with these arguments is told."""
+    context = rclpy.Context()
+    rclpy.init(args=["--ros-args", *arguments], context=context)
+    node = Node("told", context=context)
+    value = node.declare_parameter(name, "").value
+    node.destroy_node()
+    context.try_shutdown()
+    return value
