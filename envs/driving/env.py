@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 
 from liquid_control.command import CURVATURE, STEERING, THROTTLE, CommandSpec, Output, wheel_angle
+from liquid_control.envs.checks import SECONDS, SLOWEST, check_number
 from liquid_control.envs.driving import actuation, terrain, traffic
 from liquid_control.envs.driving.actuation import Physics
 from liquid_control.envs.driving.expert import Expert
@@ -67,7 +68,7 @@ class DrivingEnv(gymnasium.Env):
         actions: "curvature" or "steering".
         seconds: time limit of an episode [s].
         cruise: speed [m/s] to drive at where the road allows it, and at the start; by default 8.33
-            (30 km/h) for the car.
+            (30 km/h) for the car. From 0.1 m/s to what the vehicle can do.
         camera: whether to render observations; without, they are black (physics alone is faster).
         options: fields of `Options`.
 
@@ -106,10 +107,15 @@ class DrivingEnv(gymnasium.Env):
         ):
             if value not in known:
                 raise InputError(f"Driving-v1 knows {name} {known}, got {value!r}; choose one.")
+        check_number("height", height, 1, 4096, whole=True)
+        check_number("width", width, 1, 4096, whole=True)
+        check_number("seconds", seconds, *SECONDS)
         self.render_mode = render_mode
         self._defaults = Options().updated(options)
         self.options = self._defaults.decided(np.random.default_rng(0))
         self._spec = SPECS[self.options.vehicle]
+        if cruise is not None:
+            check_number("cruise", cruise, SLOWEST, self._spec.max_speed)
         self._steering = actions == "steering"
         self._curvature = _curvature(self._spec)
         self.command = _command(self._spec, self._steering)
@@ -162,6 +168,8 @@ class DrivingEnv(gymnasium.Env):
             self._world.load(self.road, self._terrain, self.options, looks)
             self._front.reset(self._world, self._spec, self.options, lens)
         self._start(places, _physics(self.options, choices))
+        if self.render_mode == "human":
+            self.render()
         return self._observe(), self._info(False)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, float]]:

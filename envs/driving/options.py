@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
+from liquid_control.camera import CameraEffects
+from liquid_control.envs.checks import check_number, is_number
 from liquid_control.envs.driving.specs import VEHICLES
 from liquid_control.envs.driving.style import SHAPES
 from liquid_control.envs.driving.traffic import KINDS as OBSTACLES
@@ -134,28 +136,34 @@ class Options:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in known:
+            if not self._left_open(name) and value not in known:
                 raise InputError(
                     f"Unknown {name} {value!r}: expected one of {nearest_first(value, known)}."
                 )
         for name, (low, high) in RANGES.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not number or not low <= value <= high:
-                raise InputError(
-                    f"The option {name} is a number from {low:g} to {high:g}, got {value!r}."
-                )
+            if not self._left_open(name):
+                check_number(name, getattr(self, name), low, high)
         if self.scene == "rc_track" and self.obstacles in ("oncoming", "both"):
             raise InputError(
                 f"The track in the hall has one lane: obstacles {self.obstacles!r} have no place "
                 "there; ask for 'parked' or 'none', or for the scene 'country'."
             )
-        if self.distortion is not None and np.shape(self.distortion) != (5,):
+        lens = self.distortion
+        sequence = isinstance(lens, Sequence | np.ndarray)
+        if lens is not None and not (sequence and len(lens) == 5 and all(map(is_number, lens))):
             raise InputError(
-                f"The option distortion has five numbers k1, k2, p1, p2, k3, got {self.distortion}."
+                f"The option distortion has five numbers k1, k2, p1, p2, k3, got {lens!r}."
             )
+        if not isinstance(self.effects, Mapping | None):
+            raise InputError(
+                "The option effects is a dictionary of camera effects, such as "
+                f"{{'noise': 0.01}}, got {self.effects!r}."
+            )
+        CameraEffects.from_dict(dict(self.effects or {}))
+
+    def _left_open(self, name: str) -> bool:
+        """Whether an option is None, and may be."""
+        return getattr(self, name) is None and getattr(type(self), name) is None
 
     def updated(self, changes: Mapping[str, Any] | None) -> Options:
         """These options with others on top; an unknown name names the nearest known one."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from liquid_control.camera import intrinsics
 from liquid_control.command import CURVATURE, SPEED, CommandSpec
+from liquid_control.envs.checks import SECONDS, SLOWEST, check_number
 from liquid_control.envs.driving_v0 import expert
 from liquid_control.envs.driving_v0.road import LANE_WIDTH, PAVED_HALF_WIDTH, generate
 from liquid_control.envs.driving_v0.vehicle import BODY_HALF_WIDTH, HALF_TRACK, WHEELBASE, Car
@@ -75,6 +76,8 @@ class DrivingEnv(gymnasium.Env):
                 f"Driving-v0 renders with one of {self.metadata['render_modes']} or None, "
                 f"got {render_mode!r}; choose one of these."
             )
+        check_number("seconds", seconds, *SECONDS)
+        check_number("cruise", cruise, SLOWEST, SPEED.high)
         self.render_mode = render_mode
         self.command = CommandSpec((CURVATURE, SPEED))
         self.observation_space = gymnasium.spaces.Box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
@@ -104,9 +107,8 @@ class DrivingEnv(gymnasium.Env):
             raise InputError(
                 f"Driving-v0 has one option, start, got {', '.join(unknown)}; Driving-v1 has more."
             )
-        start = float((options or {}).get("start", 0.0))
-        if not 0.0 <= start <= 1.0:
-            raise InputError(f"The option 'start' is a share of the road from 0 to 1, got {start}.")
+        start = (options or {}).get("start", 0.0)
+        check_number("start", start, 0.0, 1.0)
         self.road = generate(self.np_random)
         # Its own stream: physics does not depend on whether anybody looks.
         scenery = np.random.default_rng(self.np_random.integers(2**63))

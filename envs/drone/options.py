@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from liquid_control.camera import CameraEffects
+from liquid_control.envs.checks import is_number
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
 from liquid_control.errors import InputError, nearest_first
@@ -149,8 +150,9 @@ class Options:
         if not isinstance(self.gimbal, bool | np.bool_):
             raise InputError(f"The option gimbal is True or False, got {self.gimbal!r}.")
         if self.distance is not None:
-            fits = np.shape(self.distance) == (2,) and self.distance[0] >= 3.0
-            if not fits or not self.distance[0] <= self.distance[1] <= 40.0:
+            pair = isinstance(self.distance, Sequence | np.ndarray) and len(self.distance) == 2
+            fits = pair and all(map(is_number, self.distance))
+            if not fits or not 3.0 <= self.distance[0] <= self.distance[1] <= 40.0:
                 raise InputError(
                     "The option distance is a lowest and a highest distance within 3 to 40 m, "
                     f"got {self.distance!r}."

@@ -22,7 +22,7 @@ import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.envs.driving.options import Options
 from liquid_control.envs.scene.light import DAYTIMES, WEATHERS
 from liquid_control.envs.scene.season import SEASONS
-from liquid_control.errors import InputError
+from liquid_control.envs.scene.window import Window
 
 WORLD = "liquid_control/Driving-v1"
 
@@ -268,27 +268,6 @@ def test_views_have_their_sizes():
     env.close()
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"season": "wintr"}, ["expected one of winter, ", "spring", "summer", "autumn"]),
-        ({"seasn": "winter"}, ["no option 'seasn'; it has season, "]),
-        ({"hills": 2.0}, ["from 0 to 1", "2.0"]),
-        ({"hills": "high"}, ["from 0 to 1", "'high'"]),
-        ({"lanes": 3}, ["expected one of 1, 2"]),
-        ({"distortion": (0.1,)}, ["five numbers"]),
-        ({"max_curvature": 0.08, "lane_width": 3.0}, ["turn", "0.06"]),
-        ({"scene": "rc_track", "obstacles": "both"}, ["one lane", "'parked'"]),
-        ({"vehicle": "rc"}, ["made for the vehicle 'car'"]),
-    ],
-)
-def test_what_cannot_be_asked_for_is_said_in_one_sentence(blind, options, words):
-    with pytest.raises(InputError) as error:
-        blind.reset(seed=0, options=options)
-    for word in words:
-        assert word in str(error.value)
-
-
 @pytest.mark.parametrize("action", [[np.nan, 5.0], [np.inf, 5.0], [0.0], [0.0, 1.0, 2.0]])
 def test_actions_that_are_not_two_numbers_raise(blind, action):
     blind.reset(seed=0)
@@ -371,7 +350,13 @@ def test_it_does_not_matter_who_imports_mujoco_first():
 def test_a_window_shows_the_episode(monkeypatch):
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    shown = []
+    monkeypatch.setattr(Window, "show", lambda window, view: shown.append(view))
     env = gymnasium.make(WORLD, render_mode="human", camera=False).unwrapped
+    env.reset(seed=0)
+    assert [view.shape for view in shown] == [(360, 640, 3)]
+    monkeypatch.undo()
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     drive(env, 0, 3)
     assert env.render() is None
     env.close()

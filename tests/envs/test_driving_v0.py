@@ -143,6 +143,11 @@ def test_bad_options_name_the_good_ones(blind):
         DrivingEnv(render_mode="human")
     with pytest.raises(InputError, match="from 0 to 1, got 2"):
         blind.reset(seed=0, options={"start": 2})
+    for given in ({"cruise": 0}, {"cruise": "fast"}, {"seconds": "long"}, {"seconds": 0}):
+        with pytest.raises(InputError, match=f"The option {next(iter(given))} is a number from"):
+            DrivingEnv(camera=False, **given)
+    with pytest.raises(InputError, match="from 0 to 1, got 'far'"):
+        blind.reset(seed=0, options={"start": "far"})
 
 
 @pytest.mark.slow

@@ -260,6 +260,7 @@ def test_actions_that_make_no_sense_are_refused(blind, action):
         ({"distractors": 9}, "whole number from 0 to 4, got 9"),
         ({"wind": np.nan}, "from 0 to 8, got nan"),
         ({"distance": (5.0, 60.0)}, "within 3 to 40 m"),
+        ({"distance": ("near", "far")}, "within 3 to 40 m, got \\('near', 'far'\\)"),
         ({"weather": "snow", "season": "summer"}, "Snow falls in winter"),
         ({"task": "hike", "targets": 6, "distance": (30.0, 40.0)}, "at most 120 m"),
         ({"effects": {"nose": 0.1}}, "no camera effect 'nose'; those there are: noise"),
