@@ -155,7 +155,7 @@ class PolicyNode(LifecycleNode):
         self._guard = DecisionWatch(
             self, folder, driver, self.parameters, lambda: self._output.weights, learns
         )
-        self._driver = driver
+        self._driver, self._folder = driver, folder.resolve()
         more = (self.parameters["stamped"], self.parameters["ackermann"])
         self._output = PolicyOutput(self, policy, vehicle, *more, runtime=driver.facts)
         self._watch = CameraWatch(self, self.parameters)
@@ -199,8 +199,7 @@ class PolicyNode(LifecycleNode):
         else:
             kind, topic = CompressedImage, "image/compressed"
         self._subscription = self.create_subscription(kind, topic, self._on_image, NEWEST)
-        folder = models.find(self.parameters["model"]).resolve()
-        self._output.facts(str(folder), self._subscription.topic_name)
+        self._output.facts(str(self._folder), self._subscription.topic_name)
         self.get_logger().info(f"Driving by {self._subscription.topic_name}.")
 
     def _halt(self) -> None:

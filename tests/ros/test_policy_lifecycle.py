@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import numpy as np
@@ -9,9 +10,12 @@ import pytest
 from geometry_msgs.msg import Twist, TwistStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
 from liquid_control.ros import conversion
+from liquid_control.ros.policy_node import PolicyNode
 from liquid_control.ros.runtime import SENSOR
 
 pytestmark = pytest.mark.ros
@@ -66,6 +70,18 @@ def test_the_lifecycle_goes_round_and_a_model_that_is_missing_keeps_it_unconfigu
         (model / "hidden.json").rename(model / "config.json")
     assert state() == State.PRIMARY_STATE_UNCONFIGURED
     assert child.code is None
+
+
+def test_a_model_whose_folder_has_moved_since_it_was_loaded_drives(probe, model, tmp_path):
+    folder = tmp_path / "driver"
+    shutil.copytree(model, folder)
+    node = PolicyNode()
+    node.set_parameters([Parameter("model", value=str(folder))])
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    folder.rename(tmp_path / "elsewhere")
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    node.close()
+    node.destroy_node()
 
 
 def test_compressed_images_in_and_plain_twists_out(probe, start, model):
