@@ -28,9 +28,13 @@ from liquid_control.ros.runtime import Stop, every, leave, run
 
 __all__ = ["TOPICS", "RecorderNode", "main"]
 
+# The policy may see these pictures instead of the raw ones. A camera makes them while somebody
+# listens, so they are recorded only where another node does.
+_COMPRESSED = "camera/image_raw/compressed"
 # What a run's report is made from; relative, so that a namespace applies.
 TOPICS = [
     "camera/image_raw",
+    _COMPRESSED,
     "camera/camera_info",
     "odom",
     "cmd_vel",
@@ -89,6 +93,10 @@ class RecorderNode(Node):
         self._counts: Counter[str] = Counter()
         self._bytes = 0
         self._wanted: set[str] = set()
+        # Who names the topics gets them.
+        self._if_heard = (
+            self.resolve_topic_name(_COMPRESSED) if list(self._topics) == TOPICS else ""
+        )
         self._trouble = self._ended = ""
         if at_once:
             self._begin(Path(self._folder))
@@ -152,13 +160,14 @@ class RecorderNode(Node):
             return
         for topic in sorted(self._wanted):
             publishers = self.get_publishers_info_by_topic(topic)
-            if not publishers:
+            if not publishers or (topic == self._if_heard and not self.count_subscribers(topic)):
                 continue
             self._wanted.remove(topic)
             profiles = [publisher.qos_profile for publisher in publishers]
             try:
                 self._subscribe(topic, publishers[0].topic_type, profiles)
-            except InputError as error:
+            except (InputError, RuntimeError) as error:
+                # RuntimeError: the middleware refuses, as under SROS2 without the right to listen.
                 self._trouble = str(error)
                 self.get_logger().error(self._trouble)
 
@@ -211,8 +220,8 @@ class RecorderNode(Node):
             return OK, "not recording; ~/record begins", values
         if self._trouble:
             return WARN, self._trouble, values
-        if self._wanted:
-            return OK, f"recording; nobody publishes {', '.join(sorted(self._wanted))}", values
+        if missing := sorted(self._wanted - {self._if_heard}):
+            return OK, f"recording; nobody publishes {', '.join(missing)}", values
         return OK, "recording", values
 
     def close(self) -> None:

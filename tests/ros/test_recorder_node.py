@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool
 
 from liquid_control.data.bag import BagReader
 from liquid_control.ros import conversion
-from liquid_control.ros.runtime import COMMAND, LATCHED
+from liquid_control.ros.recorder_node import RecorderNode
+from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR
 
 pytestmark = pytest.mark.ros
 
@@ -62,6 +65,52 @@ def test_a_recorder_that_is_asked_to_end_leaves_a_finished_bag(probe, start, end
     assert end(child, number, number) == 0
     assert (tmp_path / "bag" / "metadata.yaml").is_file()
     check(tmp_path / "bag", recovered=False)
+
+
+def test_compressed_pictures_are_recorded_where_somebody_drives_by_them(
+    probe, start, end, tmp_path
+):
+    topic = "camera/image_raw/compressed"
+    camera = probe.create_publisher(CompressedImage, topic, SENSOR)
+    child = start("recorder", "-p", f"bag:={tmp_path / 'bag'}")
+    probe.send_frame(FRAME, MS, "camera/image_raw")
+    # A camera compresses only while somebody listens, and so far nobody needs it to.
+    assert not probe.count_subscribers(topic)
+    heard = probe.listen(CompressedImage, topic, SENSOR)
+    probe.wait(lambda: probe.count_subscribers(topic) == 2)
+    probe.wait(lambda: camera.get_subscription_count() == 2)
+    file = tmp_path / "bag" / "bag_0.mcap"
+
+    def written() -> bool:
+        camera.publish(conversion.jpeg_image(FRAME, MS, "camera"))
+        return heard and file.stat().st_size > 50_000
+
+    probe.wait(written)
+    assert end(child, signal.SIGINT) == 0
+    with BagReader(tmp_path / "bag") as reader:
+        assert reader.topics[f"/{topic}"][1] > 0
+
+
+def test_a_topic_that_may_not_be_heard_is_said_and_the_others_are_recorded(probe, tmp_path):
+    heard: list[str] = []
+
+    def subscribe(topic: str, *_: object) -> None:
+        if topic == "/cmd_vel":
+            raise RuntimeError("failed to create subscription: permission denied")
+        heard.append(topic)
+
+    recorder = SimpleNamespace(
+        _bag=tmp_path,
+        _ended="",
+        _wanted={"/cmd_vel", "/odom"},
+        _if_heard="",
+        _subscribe=subscribe,
+        get_publishers_info_by_topic=lambda topic: [SimpleNamespace(qos_profile=1, topic_type="")],
+        get_logger=probe.get_logger,
+    )
+    RecorderNode._look(recorder)
+    assert heard == ["/odom"]
+    assert "permission denied" in recorder._trouble
 
 
 def test_a_killed_recorder_leaves_a_bag_that_can_be_read(probe, start, end, tmp_path):
