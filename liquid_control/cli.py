@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["main"]
 
@@ -64,9 +64,9 @@ COMMANDS = {
 }
 
 
-def usage() -> str:
-    width = max(map(len, COMMANDS))
-    rows = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+def usage(commands: dict[str, tuple[str, str]] = COMMANDS) -> str:
+    width = max(map(len, commands))
+    rows = [f"  {name:<{width}}  {text}" for name, (_, text) in commands.items()]
     return "\n".join(["usage: liquid-control COMMAND [options]", "", *rows, ""]) + (
         "\n`liquid-control COMMAND --help` shows the options of one; `liquid-control "
         "--print-completion bash` (or zsh, fish, tcsh) is for your shell.\n"
@@ -83,7 +83,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _print_completion(*arguments[1:2])
     name, rest = _split(arguments)
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
+        # "data" alone is answered with what could follow it.
+        group = {each: COMMANDS[each] for each in COMMANDS if each.split()[0] == arguments[0]}
+        if group and arguments[1:2] in ([], ["-h"], ["--help"]):
+            print(usage(group), end="")
+            return 0 if arguments[1:] else 2
+        known = nearest_first(name, group or COMMANDS)
         print(f"liquid-control: no command {name!r}; expected one of {known}.", file=sys.stderr)
         return 2
     module, function = COMMANDS[name][0].split(":")
@@ -137,7 +142,6 @@ def _print_completion(shell: str = "") -> int:
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
     """The command's name, which may be two words ("data info"), and what follows it."""
     two = " ".join(arguments[:2])
-    # "data" alone is answered with what could follow it.
     group = any(name.startswith(f"{arguments[0]} ") for name in COMMANDS)
     return (two, arguments[2:]) if two in COMMANDS or group else (arguments[0], arguments[1:])
 

@@ -48,6 +48,21 @@ def test_an_unknown_command_names_the_known_ones() -> None:
     assert "evaluate" in said
 
 
+def test_a_name_that_begins_two_word_commands_shows_those(capsys: pytest.CaptureFixture) -> None:
+    for arguments, code in ((["data", "--help"], 0), (["data", "-h"], 0), (["data"], 2)):
+        assert cli.main(arguments) == code
+        shown = capsys.readouterr().out
+        assert "\n  data repair " in shown
+        assert "evaluate" not in shown
+    assert cli.main(["data", "inf"]) == 2
+    assert "'data inf'; expected one of data info, " in capsys.readouterr().err
+
+
+def test_a_command_that_is_mistyped_is_answered_with_the_nearest(capsys) -> None:
+    assert cli.main(["evalute"]) == 2
+    assert "expected one of evaluate, " in capsys.readouterr().err
+
+
 def test_an_unknown_option_exits_with_2_and_no_traceback() -> None:
     done = run("doctor", "--no-such-option")
     assert done.returncode == 2
