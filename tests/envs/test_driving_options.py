@@ -57,3 +57,10 @@ def test_what_cannot_be_asked_for_is_said_in_one_sentence(blind, options, words)
 def test_a_world_that_cannot_be_is_refused(options, words):
     with pytest.raises(InputError, match=words):
         DrivingEnv(camera=False, **options)
+
+
+def test_an_episode_may_last_without_end():
+    env = DrivingEnv(camera=False, seconds=1e9)
+    env.reset(seed=0)
+    assert env.step(env.expert_action())[2:4] == (False, False)
+    env.close()
