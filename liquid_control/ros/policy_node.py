@@ -23,7 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from liquid_control import models
 from liquid_control.camera import View
 from liquid_control.errors import InputError
-from liquid_control.ros import memory
+from liquid_control.ros import conversion, memory
 from liquid_control.ros.camera_view import CameraView
 from liquid_control.ros.camera_watch import CameraWatch
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
@@ -41,6 +41,8 @@ __all__ = ["PolicyNode", "main"]
 
 # Between two lines of the log for the same reason [s].
 _PAUSE = 2.0
+# Of a frame that a stop is stamped as [ns]; a vehicle's driver may ignore what looks old.
+_OLDEST = conversion.SECOND // 2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -225,8 +227,8 @@ class PolicyNode(LifecycleNode):
         self._halt()
         self._unload()
 
-    def _stop_vehicle(self, last: bool = True) -> None:
-        self._output.stop(self.get_clock().now().nanoseconds, last)
+    def _stop_vehicle(self) -> None:
+        self._output.stop(self.get_clock().now().nanoseconds, last=True)
 
     # Services
 
@@ -275,7 +277,7 @@ class PolicyNode(LifecycleNode):
             frame = self._look(message)
             decision = self._decide(frame)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self._refuse(refusal, conversion.nanoseconds(message.header.stamp))
             return
         inference = time.perf_counter() - began
         share = self._guard.speed_share
@@ -321,8 +323,12 @@ class PolicyNode(LifecycleNode):
         if self._adaptation is not None:
             self._adaptation.follow(decision, frame.stamp)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Say what is wrong with the frames, and stop the vehicle as long as it is."""
+    def _refuse(self, refusal: Refusal, stamp: int) -> None:
+        """Say what is wrong with the frame of `stamp` [ns], and stop the vehicle as long as it is.
+
+        The stop has that stamp, too, unless it makes no sense itself: later than its frame, it
+        would have the safety node refuse the commands on the next frames as older than it.
+        """
         self._frames.refused[refusal.reason] += 1
         text, now = str(refusal), time.monotonic()
         # Once, and for one that comes and goes, or has another number each time, not too often.
@@ -331,7 +337,9 @@ class PolicyNode(LifecycleNode):
             self.get_logger().error(text)
         self._trouble = text
         if refusal.stop:
-            self._stop_vehicle(last=False)
+            now_ns = self.get_clock().now().nanoseconds
+            sensible = 0 <= now_ns - stamp <= _OLDEST
+            self._output.stop(stamp if sensible else now_ns, last=False)
 
     def health(self) -> tuple[bytes, str, Mapping[str, object]]:
         values, unwell = self._figures.report(self._frames), ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
 from liquid_control.ros import conversion
+from liquid_control.ros.frames import Refusal
 from liquid_control.ros.policy_node import PolicyNode
 from liquid_control.ros.runtime import SENSOR
 
@@ -82,6 +85,26 @@ def test_a_model_whose_folder_has_moved_since_it_was_loaded_drives(probe, model,
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     node.close()
     node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "its_own"), [(0, True), (120, True), (-50, False), (60_000, False)]
+)
+def test_a_stop_has_the_stamp_of_its_frame_where_that_makes_sense(probe, late_ms, its_own):
+    """Later than its frame, it would set the commands on the next ones out of order."""
+    stops: list[tuple[int, bool]] = []
+    now = 100_000_000_000
+    node = SimpleNamespace(
+        _frames=SimpleNamespace(refused=Counter()),
+        _said_at={},
+        _trouble="",
+        get_logger=probe.get_logger,
+        get_clock=lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=now)),
+        _output=SimpleNamespace(stop=lambda stamp, last: stops.append((stamp, last))),
+    )
+    stamp = now - late_ms * 1_000_000
+    PolicyNode._refuse(node, Refusal("picture", "It is cut off."), stamp)
+    assert stops == [(stamp if its_own else now, False)]
 
 
 def test_compressed_images_in_and_plain_twists_out(probe, start, model):
