@@ -184,7 +184,10 @@ OTHERWISE = {
         *("policy/attention/overlay/compressed", "simulator/state", "simulator/expert"),
         "expert/command",
     },
-    "recorder": {"expert/command", "policy/updates", "policy/watch", "simulator/target"},
+    "recorder": {
+        *("expert/command", "policy/updates", "policy/watch", "simulator/target"),
+        "camera/image_raw/compressed",  # where the policy drives by them
+    },
 }
 
 
