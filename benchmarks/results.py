@@ -218,6 +218,7 @@ def draw_curves(evaluation: Evaluation, path: Path) -> None:
         if name != "clean"
     }
     columns = min(4, len(conditions) * 2)
+    faint = min(0.12, 0.36 / len(evaluation.models))
     rows = -(-len(conditions) * 2 // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(4.2 * columns, 3.3 * rows), squeeze=False, layout="constrained"
@@ -240,7 +241,7 @@ def draw_curves(evaluation: Evaluation, path: Path) -> None:
                 continue
             level, mean, low, high = np.array(seen).T
             (line,) = axis.plot(level, mean, "o-", markersize=4, label=model)
-            axis.fill_between(level, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            axis.fill_between(level, low, high, color=line.get_color(), alpha=faint, linewidth=0)
         unit = evaluation.kind(condition)["unit"]
         axis.set_xlabel(condition.replace("_", " ") + (f" [{unit}]" if unit else ""))
         axis.set_title(FIGURES[name].label, loc="left", fontsize=10)
