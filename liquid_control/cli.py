@@ -86,8 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
         # "data" alone is answered with what could follow it.
         group = {each: COMMANDS[each] for each in COMMANDS if each.split()[0] == arguments[0]}
         if group and arguments[1:2] in ([], ["-h"], ["--help"]):
-            print(usage(group), end="")
-            return 0 if arguments[1:] else 2
+            asked = bool(arguments[1:])
+            print(usage(group), end="", file=sys.stdout if asked else sys.stderr)
+            return 0 if asked else 2
         known = nearest_first(name, group or COMMANDS)
         print(f"liquid-control: no command {name!r}; expected one of {known}.", file=sys.stderr)
         return 2

@@ -51,7 +51,8 @@ def test_an_unknown_command_names_the_known_ones() -> None:
 def test_a_name_that_begins_two_word_commands_shows_those(capsys: pytest.CaptureFixture) -> None:
     for arguments, code in ((["data", "--help"], 0), (["data", "-h"], 0), (["data"], 2)):
         assert cli.main(arguments) == code
-        shown = capsys.readouterr().out
+        told = capsys.readouterr()
+        shown = told.err if code else told.out
         assert "\n  data repair " in shown
         assert "evaluate" not in shown
     assert cli.main(["data", "inf"]) == 2
