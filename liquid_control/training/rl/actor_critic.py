@@ -140,6 +140,8 @@ class CircuitActorCritic(RecurrentActorCriticPolicy):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values (N, 1), logarithms of probabilities and entropies (N,) over whole sequences.
 
+        With a `bonus`, what it makes of the entropies instead.
+
         Observations and starts are (sequences * time, ...), sequence after sequence, and the states
         those before the first sample of each.
         """
