@@ -1,11 +1,32 @@
-"""Write files so that a reader finds the old or the new content, never a part."""
+"""Where files can be written, and writing them so that no reader finds a part."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["replace_file"]
+from liquid_control.errors import InputError
+
+__all__ = ["check_folder", "replace_file"]
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, before the work that fills it.
+
+    Raises:
+        InputError: a file has its name or that of a folder above it, or it may not be written.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not there.is_dir():
+        reason = "is no folder" if there.is_symlink() else "is a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        reason = "may not be written"
+    else:
+        return
+    raise InputError(
+        f"Nothing can be written into {folder}: {there} {reason}; give another folder with "
+        "--output."
+    )
 
 
 def replace_file(path: Path, content: bytes | str) -> None:

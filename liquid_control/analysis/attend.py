@@ -33,8 +33,8 @@ from liquid_control.analysis.rerun_log import Recording, Viewer
 from liquid_control.analysis.sources import Shot, Source, open_source
 from liquid_control.attention.maps import METHODS
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder, console
-from liquid_control.files import replace_file
+from liquid_control.evaluation.output import console
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy.fingerprint import weights_hash
 from liquid_control.rollout import ExpertPilot, PolicyPilot, parse_options
 

@@ -21,8 +21,8 @@ from liquid_control.analysis.explain_page import render, sentence
 from liquid_control.analysis.neurons import model_of
 from liquid_control.analysis.neurons_frames import bag_of
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import beside, check_folder, console
-from liquid_control.files import replace_file
+from liquid_control.evaluation.output import beside, console
+from liquid_control.files import check_folder, replace_file
 
 __all__ = ["explain"]
 

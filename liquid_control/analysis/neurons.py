@@ -38,8 +38,8 @@ from liquid_control.data.bag import BagReader
 from liquid_control.data.drive import find_bags
 from liquid_control.errors import InputError
 from liquid_control.evaluation.audit_model import find_policy
-from liquid_control.evaluation.output import beside, check_folder, console
-from liquid_control.files import replace_file
+from liquid_control.evaluation.output import beside, console
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.policy.fingerprint import weights_hash
 

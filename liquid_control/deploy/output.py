@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from liquid_control.deploy import c_files, export_files
 from liquid_control.errors import InputError
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 
 __all__ = ["begin", "check_output"]
 
@@ -28,13 +27,7 @@ def check_output(output: Path, model: Path, manifest: str) -> None:
     """
     if output.resolve() == model.resolve():
         raise InputError(f"An export needs a folder of its own, got the model's {output}.")
-    there = next(each for each in (output, *output.absolute().parents) if os.path.lexists(each))
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        reason = "may not be written" if there.is_dir() else "is no folder"
-        raise InputError(
-            f"The export cannot be written into {output}: {there} {reason}; give another folder "
-            "with --output."
-        )
+    check_folder(output)
     others = [name for name in MANIFESTS if name != manifest]
     if not (output / manifest).exists():
         others.append("config.json")

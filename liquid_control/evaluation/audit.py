@@ -24,8 +24,8 @@ from liquid_control.evaluation.audit_model import exported, find_policy, with_up
 from liquid_control.evaluation.audit_picture import draw
 from liquid_control.evaluation.audit_recompute import recompute_record
 from liquid_control.evaluation.audit_record import Record, read_record
-from liquid_control.evaluation.output import beside, check_folder, console
-from liquid_control.files import replace_file
+from liquid_control.evaluation.output import beside, console
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy.fingerprint import build_facts
 
 __all__ = ["Audit", "audit", "audit_bag"]

@@ -14,13 +14,13 @@ from rich.table import Table
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE, read_rows
-from liquid_control.evaluation.output import check_folder, console
+from liquid_control.evaluation.output import console
 from liquid_control.evaluation.statistics import (
     FEWEST,
     bootstrap_interval,
     paired_share_interval,
 )
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.rollout import Episode
 
 __all__ = ["Difference", "compare", "paired_differences", "pairs_of"]

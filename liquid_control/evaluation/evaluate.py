@@ -17,12 +17,12 @@ from liquid_control.deploy.export_files import export_facts
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import Row, write_rows
 from liquid_control.evaluation.open_loop_command import measure
-from liquid_control.evaluation.output import alone, check_folder, console
+from liquid_control.evaluation.output import alone, console
 from liquid_control.evaluation.suite import Suite, chosen, plain, read_suite
 from liquid_control.evaluation.suite_data import check_videos
 from liquid_control.evaluation.suite_run import check, drive, jobs_of, named_models, resume
 from liquid_control.evaluation.suite_summary import check_metrics, group_rows, paired, summarise
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
 from liquid_control.rollout.bundle import Bundle

@@ -31,9 +31,9 @@ from liquid_control.evaluation.open_loop_figures import (
     paired,
 )
 from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
-from liquid_control.evaluation.output import check_folder, console
+from liquid_control.evaluation.output import console
 from liquid_control.evaluation.page_parts import number
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 
 __all__ = ["BLOCK_S", "measure"]

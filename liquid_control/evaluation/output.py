@@ -1,4 +1,4 @@
-"""Where results go: a folder that can be written, beside the input, by one process at a time."""
+"""Where results go: beside the input, by one process at a time, and as tables."""
 
 from __future__ import annotations
 
@@ -13,31 +13,13 @@ from rich.console import Console
 
 from liquid_control.errors import InputError
 
-__all__ = ["alone", "beside", "check_folder", "console"]
+__all__ = ["alone", "beside", "console"]
 
 
 def beside(path: Path, text: str) -> Path:
     """`path` with `text` behind its name, without its ending; "." has the name of its folder."""
     path = path if path.name else path.resolve()
     return path.with_name(f"{path.stem}{text}")
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, before the work that fills it.
-
-    Raises:
-        InputError: a file has its name or that of a folder above it, or it may not be written.
-    """
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not there.is_dir():
-        reason = f"{there} is a file"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        reason = f"{there} may not be written"
-    else:
-        return
-    raise InputError(
-        f"The results cannot be written into {folder}: {reason}; give another folder with --output."
-    )
 
 
 def console() -> Console:

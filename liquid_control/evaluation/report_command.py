@@ -11,9 +11,10 @@ import tyro
 
 from liquid_control.errors import InputError
 from liquid_control.evaluation.episodes import TABLE
-from liquid_control.evaluation.output import beside, check_folder
+from liquid_control.evaluation.output import beside
 from liquid_control.evaluation.run_report import write_run
 from liquid_control.evaluation.suite_report import write_report
+from liquid_control.files import check_folder
 
 __all__ = ["report"]
 

@@ -31,8 +31,7 @@ from liquid_control.data.drive import Drive, load_drives
 from liquid_control.data.interventions import Labels
 from liquid_control.data.sequences import elapsed_times
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.training.features import features_of
 from liquid_control.training.learned import save_learned

@@ -28,7 +28,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def test_a_folder_that_cannot_be_made_is_refused_before_the_work(kind, folder, tmp_path):
     (tmp_path / "file").write_text("mine")
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InputError, match="file is no folder; give another folder"):
+        with pytest.raises(InputError, match="file is a file; give another folder"):
             WRITERS[kind][0](folder, output)
     assert (tmp_path / "file").read_text() == "mine"
 

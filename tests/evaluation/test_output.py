@@ -8,7 +8,7 @@ from small_world import WORLD
 from liquid_control.errors import InputError
 from liquid_control.evaluation.compare import compare
 from liquid_control.evaluation.evaluate import evaluate
-from liquid_control.evaluation.output import beside, check_folder
+from liquid_control.evaluation.output import beside
 from liquid_control.evaluation.report_command import report
 
 
@@ -18,11 +18,6 @@ def test_a_name_beside_the_folder_one_stands_in(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     assert beside(Path("."), "-report") == tmp_path / "monday-report"
     assert beside(Path("drives/monday.mcap"), "-report") == Path("drives/monday-report")
-
-
-def test_a_folder_that_does_not_exist_yet_is_fine(tmp_path):
-    check_folder(tmp_path / "a" / "b")
-    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize("place", ["taken", "taken/run"])

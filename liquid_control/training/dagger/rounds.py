@@ -22,8 +22,7 @@ from tqdm import tqdm
 from liquid_control import models
 from liquid_control.data.drive import Drive, find_bags, load_drives
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import (
     Episode,

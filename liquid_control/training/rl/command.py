@@ -27,8 +27,7 @@ from stable_baselines3.common.vec_env import (
 
 from liquid_control import models
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder
-from liquid_control.files import replace_file
+from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
 from liquid_control.training.networks import make_policy

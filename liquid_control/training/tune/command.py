@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from liquid_control.errors import InputError
-from liquid_control.evaluation.output import check_folder
+from liquid_control.files import check_folder
 from liquid_control.rollout import check_world, parse_options, split_options
 from liquid_control.rollout.engine import HERE, Engine
 from liquid_control.training.networks import make_policy
