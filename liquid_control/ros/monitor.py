@@ -45,6 +45,8 @@ class Monitor(Node):
         self.now = 0.0
         self.ages: deque[float] = deque(maxlen=_RECENT)
         self._arrivals: deque[float] = deque(maxlen=_RECENT)
+        # Everybody's diagnostics come on one topic, those of other vehicles and cameras as well.
+        self._policy = self.resolve_topic_name("policy").lstrip("/")
         for kind, topic, callback in (
             (JointState, "policy/decision", self._on_decision),
             (JointState, "policy/neurons", self._on_neurons),
@@ -105,5 +107,5 @@ class Monitor(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             for item in status.values:
-                if item.key == "dropped_frames":
+                if status.name == self._policy and item.key == "dropped_frames":
                     self.dropped = int(item.value)

@@ -65,6 +65,8 @@ LATCHED = QoSProfile(
 _LOOK = 0.05
 # A node that hangs after SIGINT or SIGTERM is ended by the kernel after this time [s].
 _PATIENCE = 15
+# Of the middleware's ports, 250 a domain from 7400 on, none beyond is left (DDSI-RTPS 2.5, 9.6.2.3).
+_LAST_DOMAIN = 232
 # Where in rcl's sources an error came from.
 _PLACE = re.compile(r",\s+at\s+\S+:\d+")
 
@@ -151,6 +153,13 @@ def begin(arguments: list[str]) -> None:
     Raises:
         InputError: ROS 2 cannot read them, a parameter file that they name, or ROS_DOMAIN_ID.
     """
+    domain = os.environ.get("ROS_DOMAIN_ID", "").strip()
+    # rcl says what is no number, and takes -1 for "not set", which is another vehicle's domain.
+    if domain.lstrip("+-").isdecimal() and not 0 <= int(domain) <= _LAST_DOMAIN:
+        raise InputError(
+            f"ROS_DOMAIN_ID must be a whole number from 0 to {_LAST_DOMAIN}, got {domain}; set "
+            "another, or unset it for domain 0."
+        )
     try:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:

@@ -56,6 +56,16 @@ def test_a_domain_that_is_no_number_is_one_sentence(own_signals, monkeypatch, ca
     assert "ROS_DOMAIN_ID is not an integral number;" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("domain", ["233", "-1", "99999999999"])
+def test_a_domain_that_does_not_exist_is_one_sentence(own_signals, monkeypatch, capsys, domain):
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    made: list = []
+    assert runtime.run(made.append, []) == 2
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert f"ROS_DOMAIN_ID must be a whole number from 0 to 232, got {domain};" in said
+    assert not made
+
+
 @pytest.mark.parametrize(
     "text", ["/home/me/run #2/bag", "a: b", "{a}", "2026", "1e3", "on", "Käse \U0001f697", "'\"\\"]
 )
