@@ -65,7 +65,7 @@ LATCHED = QoSProfile(
 _LOOK = 0.05
 # A node that hangs after SIGINT or SIGTERM is ended by the kernel after this time [s].
 _PATIENCE = 15
-# Of the middleware's ports, 250 a domain from 7400 on, none beyond is left (DDSI-RTPS 2.5, 9.6.2.3).
+# The ports of a higher one would lie beyond 65535 (OMG DDSI-RTPS 2.5, 9.6.2.3).
 _LAST_DOMAIN = 232
 # Where in rcl's sources an error came from.
 _PLACE = re.compile(r",\s+at\s+\S+:\d+")
