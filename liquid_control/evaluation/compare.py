@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -22,6 +22,7 @@ from liquid_control.evaluation.statistics import (
 )
 from liquid_control.files import check_folder, replace_file
 from liquid_control.rollout import Episode
+from liquid_control.rollout.worlds import default_of
 
 __all__ = ["Difference", "compare", "paired_differences", "pairs_of"]
 
@@ -48,7 +49,7 @@ class Difference:
         before, after: means of the first and the second model.
         difference: mean of after less before.
         interval: its 95 % interval [low, high]: bootstrap over the pairs, or Newcombe's of paired
-            shares.
+            shares; None where a single pair has nothing to draw from.
         pairs: episodes that both models have driven.
     """
 
@@ -56,12 +57,14 @@ class Difference:
     before: float
     after: float
     difference: float
-    interval: list[float]
+    interval: list[float] | None
     pairs: int
 
     @property
     def certain(self) -> bool:
         """Whether the interval excludes zero, by as many pairs as can say so."""
+        if self.interval is None:
+            return False
         low, high = self.interval
         return self.pairs >= FEWEST and (low > 0 or high < 0)
 
@@ -95,13 +98,16 @@ def compare(
     for column in ("figure", "pairs", "before", "after", "difference", "95 % interval", ""):
         table.add_column(column)
     for each in found:
-        low, high = each.interval
+        ends = " to ".join(f"{end:+.4g}" for end in each.interval or ())
         table.add_row(
             *(each.name, str(each.pairs), f"{each.before:.4g}", f"{each.after:.4g}"),
-            *(f"{each.difference:+.4g}", f"{low:+.4g} to {high:+.4g}"),
+            *(f"{each.difference:+.4g}", ends),
             "excludes zero" if each.certain else "",
         )
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    if len(pairs) == 1:
+        screen.print("One pair gives no interval, but for shares; evaluate more episodes.")
     return 0
 
 
@@ -147,14 +153,20 @@ def _means(pairs: Sequence[Pair], names: Sequence[str], suffix: str) -> list[Dif
         for name in (names if pairs else ())
     }
     return [
-        _difference(name + suffix, values, lambda one, other: bootstrap_interval(other - one))
+        _difference(name + suffix, values, _bootstrap)
         for name, values in columns.items()
         if np.isfinite(values).all()
     ]
 
 
+def _bootstrap(before: np.ndarray, after: np.ndarray) -> list[float] | None:
+    return bootstrap_interval(after - before) if len(before) > 1 else None
+
+
 def _difference(
-    name: str, values: np.ndarray, interval: Callable[[np.ndarray, np.ndarray], list[float]]
+    name: str,
+    values: np.ndarray,
+    interval: Callable[[np.ndarray, np.ndarray], list[float] | None],
 ) -> Difference:
     one, other = values.T
     means = float(one.mean()), float(other.mean())
@@ -221,7 +233,7 @@ def _check_settings(one: Path, other: Path, before: dict, after: dict) -> None:
         name
         for place in before.keys() & after.keys()
         for name in before[place].keys() | after[place].keys()
-        if before[place].get(name) != after[place].get(name)
+        if _setting(before, place, name) != _setting(after, place, name)
     }
     if not before.keys() & after.keys():
         worlds = {place[0] for place in before} & {place[0] for place in after}
@@ -231,3 +243,15 @@ def _check_settings(one: Path, other: Path, before: dict, after: dict) -> None:
             f"{one} and {other} were driven with another {', '.join(sorted(changed))}; evaluate "
             "both models in the same way."
         )
+
+
+def _setting(driven: dict, place: tuple, name: str) -> Any:
+    """A setting of what was driven at a place; the world's own length where none was asked for."""
+    value = driven[place].get(name)
+    if name != "seconds" or value is not None:
+        return value
+    try:
+        return default_of(place[0], name)
+    except InputError:
+        # A world of somebody else, which is not needed to compare tables.
+        return None

@@ -265,6 +265,8 @@ def _show(results: Mapping[str, Any], metrics: Sequence[str]) -> None:
             table.add_row(each["model"], *where, condition, str(each["episodes"]), *cells)
     screen = console()
     screen.print(table)
+    if all(each["episodes"] - each["broken"] == 1 for each in groups):
+        screen.print("One episode gives no interval, but for shares and where nothing happened.")
     if len(groups) == 1 and groups[0]["crashed_seeds"]:
         screen.print(f"crashed: seeds {groups[0]['crashed_seeds']}")
 
@@ -290,7 +292,8 @@ def _cell(group: Mapping[str, Any], name: str) -> tuple[str, str]:
     if figure is None:
         return "", ""
     # Without an intervention nobody knows how far it would have gone.
-    mean, low, high = (
-        "∞" if value is None else f"{value:.3g}" for value in (figure["mean"], *figure["interval"])
+    mean, *ends = (
+        "∞" if value is None else f"{value:.3g}"
+        for value in (figure["mean"], *(figure["interval"] or ()))
     )
-    return mean, f"{low} to {high}"
+    return mean, " to ".join(ends)

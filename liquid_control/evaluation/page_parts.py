@@ -191,7 +191,7 @@ def tag(color: str, text: str) -> str:
 
 def interval_text(interval: Sequence[float] | None, digits: int = 3, scale: float = 1.0) -> str:
     """ "0.9 to 1.0", or "" without an interval."""
-    if interval is None:
+    if interval is None or any(end != end for end in interval):
         return ""
     return " to ".join(number(end * scale, digits) for end in interval)
 

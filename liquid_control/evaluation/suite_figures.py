@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,16 +69,20 @@ OWN = {
 
 
 def value(group: dict | None, name: str) -> tuple[float, float, float] | None:
-    """Mean, low and high end of a figure of a group as shown; None where it has none."""
+    """Mean, low and high end of a figure of a group as shown; None where it has none.
+
+    Without an interval the ends are NaN, which draws and writes nothing.
+    """
     if group is None:
         return None
     if name == SHARE:
         found = group[SHARE] | {"mean": group[SHARE]["share"]}
     else:
         found = group["figures"].get(name)
-    if found is None or found["mean"] is None or found["interval"] is None:
+    if found is None or found["mean"] is None:
         return None
-    ends = [found["mean"] if end is None else end for end in found["interval"]]
+    ends = found["interval"] or [math.nan] * 2
+    ends = [found["mean"] if end is None else end for end in ends]
     return tuple(FIGURES[name].scale * number for number in (found["mean"], *ends))
 
 
@@ -196,8 +201,8 @@ def differences(evaluation: Evaluation, world: str, name: str = SHARE) -> Chart 
         y = places.index((row["condition"], row["level"]))
         y += (index - (len(models) - 1) / 2) * 10 / pitch
         color = colors[row["model"]]
-        ends = [scale * end for end in row["interval"]]
-        axes.plot(ends, [y, y], color=color, alpha=0.5, linewidth=2.4)
+        ends = [scale * end for end in row["interval"] or ()]
+        axes.plot(ends, [y] * len(ends), color=color, alpha=0.5, linewidth=2.4)
         face = color if row["certain"] else "none"
         axes.plot(scale * row["difference"], y, "o", mec=color, mfc=face, markersize=6, mew=1.5)
     axes.set_yticks(range(len(places)), [evaluation.name(*place) for place in places])

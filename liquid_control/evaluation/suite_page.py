@@ -134,7 +134,8 @@ def _headline(evaluation: Evaluation) -> list[Card]:
         found.append(Card(model, number(shown[0]), "%", note, shown[0] < 50))
         lateral = value(group, "lateral_error")
         if lateral and len(evaluation.models) <= 2:
-            note = f"lateral error, {name}: {interval_text(lateral[1:])} m"
+            ends = interval_text(lateral[1:])
+            note = f"lateral error, {name}" + (f": {ends} m" if ends else "")
             found.append(Card(model, number(lateral[0]), "m", note))
     return found
 

@@ -63,8 +63,8 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, Any]:
     """Figures of the episodes of one group; broken ones are counted and left out of all else.
 
     The shares, crash-free and success, have their Wilson intervals, the others a bootstrap over the
-    episodes. A figure that no episode has is left out; where only some have it (one of 0.1 s has no
-    jerk), it is theirs.
+    episodes; None for a single one, which a bootstrap can only repeat. A figure that no episode has
+    is left out; where only some have it (one of 0.1 s has no jerk), it is theirs.
     """
     whole = [each for each in episodes if each.error is None]
     safe = sum(not each.crashed for each in whole)
@@ -118,7 +118,8 @@ def _add(figures: dict[str, Any], name: str, values: Sequence[float | None]) -> 
     numbers = np.array(values, float)
     numbers = numbers[np.isfinite(numbers)]
     if len(numbers):
-        figures[name] = {"mean": float(numbers.mean()), "interval": bootstrap_interval(numbers)}
+        interval = bootstrap_interval(numbers) if len(numbers) > 1 else None
+        figures[name] = {"mean": float(numbers.mean()), "interval": interval}
 
 
 def _interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -129,9 +130,10 @@ def _interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
     if metres.sum() <= 0:
         return {}
     rate = counts.sum() / metres.sum()
-    low, high = bootstrap_ratio_interval(counts, metres)
     if not counts.sum():
-        low, high = 0.0, NONE_SEEN / float(metres.sum())
+        ends = 0.0, NONE_SEEN / float(metres.sum())
+    else:
+        ends = bootstrap_ratio_interval(counts, metres) if len(known) > 1 else None
 
     def inverse(value: float) -> float | None:
         return 1 / value if value > 0 else None
@@ -139,7 +141,10 @@ def _interventions(episodes: Sequence[Episode]) -> dict[str, Any]:
     return {
         "distance_per_intervention": {
             "mean": inverse(float(rate)),
-            "interval": [inverse(high), inverse(low)],
+            "interval": ends and [inverse(end) for end in reversed(ends)],
         },
-        "interventions_per_km": {"mean": 1000 * float(rate), "interval": [1000 * low, 1000 * high]},
+        "interventions_per_km": {
+            "mean": 1000 * float(rate),
+            "interval": ends and [1000 * end for end in ends],
+        },
     }

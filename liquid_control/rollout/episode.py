@@ -47,7 +47,8 @@ class Episode:
         seconds: driven [s].
         distance: along the road [m].
         crashed: the world ended the episode (it terminated, not truncated) without success.
-        lane_departures: how often the body came over a line of its lane.
+        lane_departures: how often the body came over a line of its lane; None in worlds without
+            one.
         lateral_error: mean absolute [m].
         lateral_error_max: largest absolute [m].
         heading_error: mean absolute [rad].
@@ -70,7 +71,7 @@ class Episode:
     seconds: float
     distance: float
     crashed: bool
-    lane_departures: int
+    lane_departures: int | None
     lateral_error: float
     lateral_error_max: float
     heading_error: float
@@ -131,12 +132,13 @@ def run_episode(
     comfort = error is None and "lateral_error" in infos[-1]
     crashed = bool(terminated) and success != 1
     lateral, departed = np.abs(column("lateral_error")), column("lane_departure") > 0
+    departures = int(departed[0] + np.sum(departed[1:] & ~departed[:-1]))
     return Episode(
         seed=seed,
         seconds=steps / rate,
         distance=float(column("distance")[-1]),
         crashed=crashed,
-        lane_departures=int(departed[0] + np.sum(departed[1:] & ~departed[:-1])),
+        lane_departures=departures if "lane_departure" in infos[-1] else None,
         lateral_error=float(lateral.mean()),
         lateral_error_max=float(lateral.max()),
         heading_error=float(np.abs(column("heading_error")).mean()),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
@@ -12,7 +14,7 @@ import liquid_control.envs  # noqa: F401  (registers the worlds)
 from liquid_control.errors import InputError
 from liquid_control.rollout.pilots import Pilot
 
-__all__ = ["check_world", "make_world", "split_options"]
+__all__ = ["check_world", "default_of", "make_world", "split_options"]
 
 _NAMESPACE = "liquid_control/"
 
@@ -44,14 +46,21 @@ def split_options(world: str, options: dict) -> tuple[dict, dict]:
     Raises:
         InputError: no such world.
     """
-    entry = gymnasium.spec(_name(world)).entry_point
-    creator = entry if callable(entry) else load_env_creator(entry)
-    parameters = inspect.signature(creator).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    names = _parameters(world)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in names.values()):
         return dict(options), {}
-    names = {parameter.name for parameter in parameters}
     made = {name: value for name, value in options.items() if name in names}
     return made, {name: value for name, value in options.items() if name not in names}
+
+
+def default_of(world: str, option: str) -> Any:
+    """What a world's constructor takes for an option that is not given; None where it does not say.
+
+    Raises:
+        InputError: no such world.
+    """
+    parameter = _parameters(world).get(option)
+    return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
 def check_world(
@@ -75,6 +84,13 @@ def check_world(
             pilot.reset(env, 0)
     finally:
         env.close()
+
+
+def _parameters(world: str) -> Mapping[str, inspect.Parameter]:
+    """Of a world's constructor, by name."""
+    entry = gymnasium.spec(_name(world)).entry_point
+    creator = entry if callable(entry) else load_env_creator(entry)
+    return inspect.signature(creator).parameters
 
 
 def _name(world: str) -> str:

@@ -124,6 +124,26 @@ def test_a_world_without_success_or_lane_has_no_such_figures():
     assert not names & {"success", "lateral_error", "seconds_of_successes"}
 
 
+def test_one_pair_has_no_interval_but_for_shares(tmp_path, capsys):
+    one, other = (evaluation(tmp_path / name, [episode(0, s)]) for name, s in (("a", 6), ("b", 5)))
+    assert compare(one, other) == 0
+    assert "One pair gives no interval" in capsys.readouterr().out
+    found = by_name(pairs_of(one, other))
+    assert found["seconds"].interval is None
+    assert not found["seconds"].certain
+    assert found["crash_free"].interval[0] < 0 < found["crash_free"].interval[1]
+
+
+def test_no_length_is_the_worlds_own(tmp_path):
+    names = {"env": "liquid_control/Driving-v1"}
+    default = evaluation(tmp_path / "default", [episode(0)], **names)
+    asked = evaluation(tmp_path / "asked", [episode(0)], **names, seconds=120.0)
+    assert len(pairs_of(default, asked)) == 1
+    other = evaluation(tmp_path / "other", [episode(0)], **names, seconds=60.0)
+    with pytest.raises(InputError, match="another seconds"):
+        pairs_of(default, other)
+
+
 def test_folders_of_evaluations_are_taken_together(tmp_path):
     for model, seconds in (("a", 6.0), ("b", 5.0)):
         for season in ("summer", "winter"):

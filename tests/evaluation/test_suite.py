@@ -132,6 +132,17 @@ def test_distance_per_intervention_is_all_distance_over_all_interventions():
     assert "lateral_error" not in found
 
 
+def test_one_episode_has_no_interval_but_for_shares():
+    found = summarise([episode(0, 100.0, 1, success=1.0)])
+    assert 0 < found["crash_free"]["interval"][0] < found["crash_free"]["interval"][1] == 1
+    assert found["figures"]["success"]["interval"] == found["crash_free"]["interval"]
+    for name in ("distance", "distance_per_intervention", "interventions_per_km"):
+        assert found["figures"][name]["interval"] is None
+    # Of none seen something is known.
+    known = summarise([episode(0, 100.0, 0)])["figures"]["interventions_per_km"]
+    assert known["interval"] == [0.0, pytest.approx(36.89, rel=1e-3)]
+
+
 def test_nobody_knows_how_far_a_driver_without_interventions_goes():
     found = summarise([episode(seed, 1000.0, 0) for seed in range(10)])["figures"]
     figure = found["distance_per_intervention"]

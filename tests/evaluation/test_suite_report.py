@@ -183,6 +183,20 @@ def test_the_report_command_writes_an_evaluation_again(reported, tmp_path, capsy
     assert "report.html" in capsys.readouterr().out
 
 
+def test_figures_of_one_episode_are_shown_without_an_interval(tmp_path, capsys):
+    (tmp_path / "trouble.yaml").write_text(SUITE.format(world=WORLD))
+    options = {"suite": str(tmp_path / "trouble.yaml"), "episodes": 1, "videos": 0}
+    models = (save(tmp_path / "calm", 0), save(tmp_path / "wild", 1))
+    assert evaluate(model=models, **options, output=tmp_path / "run") == 0
+    assert "One episode gives no interval" in capsys.readouterr().out
+    text, _ = read_page(tmp_path / "run")
+    table = text[text.index("All figures") : text.index("In pairs")]
+    distance = read_rows(tmp_path / "run")[0].episode.distance
+    assert f'data-value="{distance}" class="n">' in table
+    assert "nan" not in text
+    assert "– to –" not in text
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [(None, "no results.json"), ("{", "is not JSON"), ('{"kind": "run"}', "no groups of episodes")],

@@ -189,6 +189,11 @@ def test_interventions_are_departures_apart_and_crashes():
     assert scripted(lane_departure=lane, crash=True).interventions == 3
 
 
+def test_a_world_without_a_lane_counts_no_departures():
+    episode = scripted(x=[1.0, 2.0], crash=True)
+    assert (episode.lane_departures, episode.interventions) == (None, 1)
+
+
 def test_the_end_of_an_episode_and_what_is_not_finite_are_kept():
     episode = scripted(x=[0.0, 1.0], y=[0.0, -2.0], laps=[0.0, 0.25])
     assert (episode.end_x, episode.end_y, episode.laps) == (1.0, -2.0, 0.25)
