@@ -32,7 +32,7 @@ from liquid_control.ros.hands import KEYS, Joystick, Keyboard, Reach, Sticks, Wi
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND, LATCHED, NEWEST, Stop, deliver, every, leave, run
 from liquid_control.ros.terminal import Keys
-from liquid_control.ros.vehicle import Motion
+from liquid_control.ros.vehicle import Flight, Motion
 from liquid_control.safety import Driver
 
 __all__ = ["TeleopNode", "main"]
@@ -68,6 +68,18 @@ class TeleopNode(Node):
             curvature=declare(
                 self, "max_curvature", Reach.curvature, "tightest path [1/m]", 0.0, 100.0
             ),
+            lateral=declare(
+                self,
+                "max_lateral_speed",
+                Reach.lateral,
+                "of a drone, sideways and backwards [m/s]",
+                0.0,
+                30.0,
+            ),
+            climb=declare(
+                self, "max_climb_speed", Reach.climb, "of a drone, up and down [m/s]", 0.0, 20.0
+            ),
+            turn=declare(self, "max_yaw_rate", Reach.turn, "of a drone [rad/s]", 0.0, 20.0),
         )
         rate = declare(self, "rate", 30.0, "how often a held command is repeated [Hz]", 10.0, 200.0)
         hold = declare(
@@ -97,7 +109,8 @@ class TeleopNode(Node):
             raise InputError(f"Parameter input must be keyboard or joystick, got {device!r}.")
         self._keyboard = Keyboard(self._reach, hold)
         self._sticks: tuple[float, Sticks] | None = None
-        self._told, self._driver, self._heard = Motion(), "", -math.inf
+        self._told: Motion | Flight = Motion()
+        self._driver, self._heard = "", -math.inf
         self._said, self._drawn, self._trouble = "", -math.inf, ""
         self._interventions = 0
         self._holding = False
@@ -121,15 +134,18 @@ class TeleopNode(Node):
 
     def _on_state(self, message: JointState) -> None:
         values = read_named_vector(message)
-        # A drone's speed has no sign, and may lead to a side or upwards.
-        speed = values.get("vx", values["speed"])
-        self._told = Motion(speed, curvature_from_yaw_rate(values["yaw_rate"], speed))
+        speed, turn = values["speed"], values["yaw_rate"]
+        if "vx" in values:
+            self._told = Flight((values["vx"], values["vy"], values["vz"]), turn)
+        else:
+            self._told = Motion(speed, curvature_from_yaw_rate(turn, speed))
         self._driver, self._heard = message.header.frame_id, time.monotonic()
 
     def _on_joy(self, message: Joy) -> None:
         before = self._sticks
         try:
-            sticks = self._joystick.read(message.axes, message.buttons, self._reach)
+            flies = isinstance(self._told, Flight)
+            sticks = self._joystick.read(message.axes, message.buttons, self._reach, flies)
         except InputError as error:
             self._sticks = None
             if str(error) != self._trouble:
@@ -167,7 +183,10 @@ class TeleopNode(Node):
         # A simulated clock that has not been heard yet says 0.
         if motion is not None and stamp_ns:
             self._interventions += not self._holding
-            self._out.publish(conversion.twist_stamped(motion.speed, motion.yaw_rate, stamp_ns))
+            ahead, left, up = motion.velocity
+            self._out.publish(
+                conversion.twist_stamped(ahead, motion.yaw_rate, stamp_ns, left=left, up=up)
+            )
         self._holding = motion is not None
         if self._keys and sys.stdout.isatty() and now - self._drawn > _REDRAW:
             self._drawn = now
@@ -176,7 +195,7 @@ class TeleopNode(Node):
             sys.stdout.write(f"\r\x1b[K{self._line(now, motion)[:width]}")
             sys.stdout.flush()
 
-    def _wanted(self, now: float) -> Motion | None:
+    def _wanted(self, now: float) -> Motion | Flight | None:
         if self._keys:
             return self._keyboard.motion(now)
         if self._sticks is None or now - self._sticks[0] > self._patience:
@@ -216,7 +235,7 @@ class TeleopNode(Node):
 
     # What is said
 
-    def _line(self, now: float, motion: Motion | None) -> str:
+    def _line(self, now: float, motion: Motion | Flight | None) -> str:
         if now - self._heard > _ALONE:
             return "No safety node is heard; is ROS_DOMAIN_ID the one of the vehicle?"
         stopped = self._driver == Driver.EMERGENCY
@@ -239,7 +258,10 @@ class TeleopNode(Node):
             print()
 
 
-def _text(motion: Motion) -> str:
+def _text(motion: Motion | Flight) -> str:
+    if isinstance(motion, Flight):
+        ahead, left, up = motion.velocity
+        return f"{ahead:.1f} ahead, {left:.1f} left, {up:.1f} up m/s, {motion.yaw_rate:+.2f} rad/s"
     return f"{motion.speed:4.1f} m/s, {motion.curvature:+.3f} 1/m"
 
 

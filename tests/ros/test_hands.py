@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from liquid_control.errors import InputError
 from liquid_control.ros.hands import Joystick, Keyboard, Reach, Wish
 from liquid_control.ros.terminal import Keys
-from liquid_control.ros.vehicle import Motion
+from liquid_control.ros.vehicle import Flight, Motion
 
-REACH = Reach(speed=10.0, reverse=2.0, curvature=0.1)
+REACH = Reach(speed=10.0, reverse=2.0, curvature=0.1, lateral=2.0, climb=1.0, turn=0.5)
 ROLLING = Motion(6.0, 0.03)
 
 
@@ -31,6 +31,35 @@ def test_the_first_key_takes_the_vehicle_as_it_moves():
     assert keyboard.motion(1.3) == Motion(5.0, 0.0)
     keyboard.press("x", 1.4, Motion())
     assert keyboard.motion(1.4) == Motion(0.0, 0.0)
+
+
+def test_a_drone_is_taken_as_it_flies_and_goes_where_a_car_cannot():
+    keyboard, flying = Keyboard(REACH), Flight((4.0, 0.5, -0.2), 0.1)
+    keyboard.press("i", 1.0, flying)
+    assert keyboard.motion(1.0) == Flight((4.0, 0.5, pytest.approx(-0.1)), 0.1)
+    for key in "klladw":
+        keyboard.press(key, 1.1, Flight())
+    there = keyboard.motion(1.1)
+    assert there.velocity == pytest.approx((5.0, 0.1, -0.2))
+    assert there.yaw_rate == pytest.approx(0.1)
+    for key in "jaa":
+        keyboard.press(key, 1.2, Flight())
+    assert keyboard.motion(1.2).velocity == pytest.approx((5.0, 0.3, -0.2))
+    assert keyboard.motion(1.2).yaw_rate == pytest.approx(0.2)
+    keyboard.press("c", 1.3, Flight())
+    assert keyboard.motion(1.3).yaw_rate == 0.0
+    keyboard.press("x", 1.4, Flight())
+    assert keyboard.motion(1.4) == Flight()
+    # From a hover it turns on the spot.
+    keyboard.press("a", 1.5, Flight())
+    assert keyboard.motion(1.5) == Flight((0.0, 0.0, 0.0), pytest.approx(0.05))
+
+
+def test_keys_pressed_before_the_vehicle_is_known_are_no_flight_of_a_drone():
+    keyboard = Keyboard(REACH)
+    keyboard.press("w", 1.0, Motion())
+    keyboard.press("i", 1.1, Flight((0.5, 0.0, 0.0), 0.0))
+    assert keyboard.motion(1.1) == Flight((0.5, 0.0, pytest.approx(0.1)), 0.0)
 
 
 def test_a_vehicle_is_given_back_by_key_or_by_leaving_the_keyboard_alone():
@@ -57,9 +86,11 @@ def test_stops_and_the_end_let_go_of_the_vehicle(key, wish):
 
 def test_a_key_without_a_meaning_does_not_take_the_vehicle():
     keyboard = Keyboard(REACH)
-    for key in ("z", "\x1b[H", "\x1a", "enter"):
+    for key in ("z", "\x1b[H", "\x1a", "enter", "i", "j"):
         assert keyboard.press(key, 1.0, ROLLING) is None
         assert keyboard.motion(1.0) is None
+    keyboard.press("z", 1.0, Flight())
+    assert keyboard.motion(1.0) is None
 
 
 @given(st.lists(st.sampled_from(["w", "s", "a", "d", "c", "x", "up", "left"])))
@@ -70,6 +101,19 @@ def test_no_keys_lead_beyond_a_persons_reach(keys):
         motion = keyboard.motion(1.0)
         assert -2.0 <= motion.speed <= 10.0
         assert abs(motion.curvature) <= 0.1
+
+
+@given(st.lists(st.sampled_from("wsadijklcx")))
+def test_no_keys_fly_a_drone_beyond_a_persons_reach(keys):
+    keyboard = Keyboard(REACH)
+    for key in keys:
+        keyboard.press(key, 1.0, Flight((99.0, -99.0, 99.0), -9.0))
+        flight = keyboard.motion(1.0)
+        ahead, left, up = flight.velocity
+        assert -2.0 <= ahead <= 10.0
+        assert abs(left) <= 2.0
+        assert abs(up) <= 1.0
+        assert abs(flight.yaw_rate) <= 0.5
 
 
 AXES, BUTTONS = [0.0] * 6, [0] * 8
@@ -92,6 +136,17 @@ def test_a_stick_drives_only_while_the_dead_mans_button_is_held():
     assert joystick.read(axes, BUTTONS, REACH).motion is None
     axes, buttons = held(ahead=-1.0)
     assert joystick.read(axes, buttons, REACH).motion == Motion(-2.0, 0.0)
+
+
+def test_sticks_fly_a_drone_in_all_directions():
+    axes, buttons = held(ahead=-1.0, left=1.0)
+    axes[0], axes[4] = -1.0, 1.0
+    flown = Joystick().read(axes, buttons, REACH, flies=True).motion
+    assert flown == Flight((-2.0, -2.0, 1.0), 0.5)
+    assert Joystick().read(axes, BUTTONS, REACH, flies=True).motion is None
+    with pytest.raises(InputError, match="4 axes"):
+        Joystick().read(axes[:4], buttons, REACH, flies=True)
+    assert Joystick().read(axes[:4], buttons, REACH).motion == Motion(-2.0, 0.1)
 
 
 def test_around_its_middle_a_stick_asks_for_nothing_and_beyond_begins_softly():

@@ -10,10 +10,9 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import pytest
-from geometry_msgs.msg import TwistStamped
+from geometry_msgs.msg import Twist, TwistStamped
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import Bool
@@ -21,8 +20,6 @@ from std_msgs.msg import Bool
 from liquid_control.data.messages import read_named_vector
 from liquid_control.ros import conversion
 from liquid_control.ros.runtime import COMMAND, LATCHED
-from liquid_control.ros.teleop_node import TeleopNode
-from liquid_control.ros.vehicle import Motion
 
 pytestmark = pytest.mark.ros
 
@@ -233,11 +230,24 @@ def test_a_vehicle_in_a_namespace_is_taken_in_its_namespace(probe, teleop):
     probe.wait(taken)
 
 
-def test_a_drone_is_taken_at_its_speed_ahead_and_not_at_that_to_a_side():
-    hands = SimpleNamespace()
-    figures = {"driver": 1, "speed": 2.5, "yaw_rate": 0.5, "vx": -1.0, "vy": 2.0, "vz": 1.0}
-    TeleopNode._on_state(hands, conversion.named_vector(list(figures), list(figures.values()), 0))
-    assert hands._told == Motion(-1.0, -0.5)
+def test_a_person_at_the_keyboard_takes_a_drone_up_and_sideways(probe, start, teleop):
+    start("safety", "-p", "vehicle:=drone")
+    heard = probe.listen(TwistStamped, "cmd_vel_safe")
+    beats = probe.listen(JointState, "safety/state")
+    terminal = teleop("--max-speed", "2")
+    probe.wait(lambda: beats and terminal.shows("nobody drives | told 0.0 ahead, 0.0 left"), 60.0)
+    terminal.press("iijjaw")
+    probe.wait(lambda: beats[-1].header.frame_id == "person")
+    told = {"x": 0.2, "y": 0.2, "z": 0.2}
+    probe.wait(
+        lambda: all(
+            getattr(heard[-1].twist.linear, axis) == pytest.approx(value, abs=1e-3)
+            for axis, value in told.items()
+        )
+    )
+    probe.wait(lambda: heard[-1].twist.angular.z == pytest.approx(0.1, abs=1e-3))
+    terminal.press("x")
+    probe.wait(lambda: heard[-1].twist == Twist())
 
 
 @pytest.mark.parametrize(
