@@ -12,7 +12,7 @@ ifdef ROS_DISTRO
 unexport ROS_DISTRO PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 endif
 
-.PHONY: help setup drive test test-all docs lint doctor clean
+.PHONY: help setup drive quick test test-all docs lint doctor clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -27,8 +27,12 @@ $(READY): setup.py constraints.txt tools/setup.sh
 drive: $(READY)  ## a trained policy drives a simulated car through real ROS 2 nodes
 	@$(VENV)/bin/liquid-control drive $(ARGS)
 
+quick: $(READY)  ## the quick tests: no ROS nodes, nothing over 3 s
+	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup \
+		-m "not slow and not lengthy and not ros" $(ARGS)
+
 # Tests that start ROS nodes share one worker (tests/conftest.py), so they never compete.
-test: $(READY)  ## the quick tests: all but those marked slow
+test: $(READY)  ## the tests: all but those of more than 20 s
 	$(VENV)/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow" \
 		--durations=40 --durations-min=3 $(ARGS)
 

@@ -41,6 +41,7 @@ def test_each_has_19_neurons_253_synapses_and_a_card(name):
         ("liquid_control/Driving-v1", 5001),
     ],
 )
+@pytest.mark.lengthy
 def test_the_driver_keeps_its_lane_on_roads_it_has_not_seen(world, seed):
     world = make_world(world, seconds=25.0)
     episode = run_episode(world, PolicyPilot(Policy.load(models.find("driving_ncp"))), seed)
@@ -62,6 +63,7 @@ def test_the_measured_share_of_safe_episodes_is_what_was_promised(name):
     assert results["weights_sha256"] == config["weights_sha256"]
 
 
+@pytest.mark.lengthy
 def test_the_rc_driver_steers_as_the_person_did_on_the_part_held_back(tmp_path, pytestconfig):
     tub = pytestconfig.rootpath.parent / "shared" / "data" / "rc_track"
     if not tub.is_dir():

@@ -56,6 +56,7 @@ def video(path):
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
 
 
+@pytest.mark.lengthy
 def test_it_writes_a_video_a_sheet_a_recording_and_results(folder, written, capsys):
     model = str(folder / "ncp-ltc")
     assert attend(folder, "--model", model, "--every", "2", "--past", "0.1") == 0

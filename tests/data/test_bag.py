@@ -177,6 +177,7 @@ def cut_off(file: Path, end: int) -> None:
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(share=st.floats(0, 1), with_metadata=st.booleans())
+@pytest.mark.lengthy
 def test_a_bag_cut_anywhere_yields_its_beginning(
     tmp_path: Path, share: float, with_metadata: bool
 ) -> None:

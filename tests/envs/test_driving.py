@@ -332,6 +332,7 @@ def _made_and_closed(count):
     return memory
 
 
+@pytest.mark.lengthy
 def test_it_does_not_matter_who_imports_mujoco_first():
     """MuJoCo's own default opens a window, which a robot or a server does not have."""
     draw = "import mujoco; from liquid_control.rollout import make_world;"

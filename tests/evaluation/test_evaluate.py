@@ -132,6 +132,7 @@ def test_models_are_compared_on_the_seeds_that_both_have_driven(tmp_path):
     assert low <= found["difference"] <= high
 
 
+@pytest.mark.lengthy
 def test_broken_episodes_are_reported_and_never_averaged(tmp_path, capsys):
     broken = {"env": WORLD, "option": ("raises=8", "nan=9"), "episodes": 4}
     settings = {"model": "expert", "seed": 7, "seconds": 1.0, "output": tmp_path / "run"}
@@ -156,6 +157,7 @@ def test_broken_episodes_are_reported_and_never_averaged(tmp_path, capsys):
     assert rows == (tmp_path / "run" / "episodes.csv").read_text()
 
 
+@pytest.mark.lengthy
 def test_a_killed_evaluation_goes_on_where_it_was(tmp_path):
     whole = run(tmp_path / "whole", env=WORLD, episodes=40, seed=0)
     folder, table = tmp_path / "run", tmp_path / "run" / "episodes.csv"

@@ -29,6 +29,7 @@ def installed(wheel, run, new_environment) -> Path:
     return prefix
 
 
+@pytest.mark.lengthy
 def test_pip_gives_the_names_and_the_command(installed, checkout, run) -> None:
     looked = run(installed / "bin/python", "-c", LOOK, cwd=installed).splitlines()
     (site,) = installed.glob("lib/python*/site-packages")

@@ -141,6 +141,7 @@ def test_jpeg_is_smaller_and_nearly_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dart", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.lengthy
 def test_the_bags_are_the_same_for_any_number_of_workers(dart: bool, tmp_path: Path) -> None:
     noise = {"disturb": 0.3}
     if dart:
@@ -190,6 +191,7 @@ def test_bags_of_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.lengthy
 def test_ctrl_c_keeps_what_was_recorded_and_the_same_command_goes_on(
     workers: int, tmp_path: Path
 ) -> None:

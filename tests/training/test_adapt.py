@@ -37,6 +37,7 @@ def weaker(posts):
     return drive
 
 
+@pytest.mark.lengthy
 def test_a_circuit_learns_new_bags_and_nothing_else_moves(model, weaker):
     policy = Policy.load(model)
     before = {name: value.clone() for name, value in policy.state_dict().items()}

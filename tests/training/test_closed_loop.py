@@ -88,6 +88,7 @@ def test_a_training_that_has_stalled_ends_and_stays_ended(small, tmp_path, monke
     assert again["closed_loop"] == card["closed_loop"]
 
 
+@pytest.mark.lengthy
 def test_a_real_drive_scores_a_training_whose_end_is_checked(small, roads, tmp_path):
     recipe = small(data=(str(roads),), epochs=1, batch=8, closed_loop=replace(LOOP, every=1000))
     fit(recipe, tmp_path / "model", work=tmp_path / "work")

@@ -95,6 +95,7 @@ def weights(folder: Path) -> list:
     return [value.tolist() for value in Policy.load(folder).state_dict().values()]
 
 
+@pytest.mark.lengthy
 def test_the_policy_learns_what_its_demonstrations_do_not_show(run, recipe):
     kept = told(run)
     first, *others = kept["rounds"]
@@ -183,6 +184,7 @@ def test_a_run_that_breaks_off_goes_on_to_the_same_end(
     assert messages(tmp_path / "work" / "bags") == messages(run / "work" / "bags")
 
 
+@pytest.mark.lengthy
 def test_a_round_that_breaks_off_amid_its_training_goes_on_to_the_same_end(
     recipe, run, tmp_path, monkeypatch
 ):
