@@ -79,8 +79,9 @@ def _history(axes, study, trials, score: str, limits: tuple[float, float]) -> No
         shown = np.clip(values, *limits)
         axes.plot(numbers, shown, marker, color=colour, ms=5, label=kind, clip_on=False)
         if kind == "complete":
+            held = best.accumulate(values)
             axes.step(
-                *(numbers, best.accumulate(values)),
+                *([*numbers, trials[-1].number], [*held, held[-1]]),
                 *("C3",),
                 where="post",
                 label="best so far",
@@ -113,6 +114,8 @@ def _shares(axes, shares: dict[str, float]) -> None:
 
 def _slice(axes, dimension: Dimension, trials, best, limits: tuple[float, float]) -> None:
     """Scores over the values of one key; darker points are later trials."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     axes.set_title(dimension.name, fontsize=10)
     values = [trial.params[dimension.name] for trial in trials]
     scores = np.clip([trial.value for trial in trials], *limits)
@@ -125,6 +128,9 @@ def _slice(axes, dimension: Dimension, trials, best, limits: tuple[float, float]
         places = values
         if dimension.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         elif dimension.whole:
             axes.xaxis.get_major_locator().set_params(integer=True)
     order = [trial.number for trial in trials]
