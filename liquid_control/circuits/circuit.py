@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from liquid_control.circuits.arguments import either, require_tensor
 from liquid_control.circuits.tracing import exporting, full_precision, traced
 
 __all__ = ["Circuit", "State"]
@@ -121,9 +122,9 @@ class Circuit(nn.Module):
             ValueError: an elapsed time is negative or not finite, or a shape does not fit.
             TypeError: the input is no tensor of real numbers, or the state no tensor.
         """
-        _require_tensor(input)
-        state = _either(state, hx, "state", "hx")
-        elapsed = _either(elapsed, timespans, "elapsed", "timespans")
+        require_tensor(input)
+        state = either(state, hx, "state", "hx")
+        elapsed = either(elapsed, timespans, "elapsed", "timespans")
         if isinstance(elapsed, Tensor) and elapsed.dim() == input.dim() and elapsed.shape[-1] == 1:
             elapsed = elapsed.squeeze(-1)
         with full_precision(input.device):
@@ -162,7 +163,7 @@ class Circuit(nn.Module):
         Raises:
             ValueError: as `forward`.
         """
-        _require_tensor(input)
+        require_tensor(input)
         after = self._step_compiled(input, state, elapsed)
         if after is not None:
             return after
@@ -390,19 +391,3 @@ class Circuit(nn.Module):
     def _whole(self, parts: tuple[Tensor, ...], batched: bool) -> State:
         parts = parts if batched else tuple(part[0] for part in parts)
         return parts[0] if len(parts) == 1 else parts
-
-
-def _require_tensor(input: Any) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(
-            f"The input must be a torch.Tensor, got {type(input).__name__}; make one with "
-            "torch.as_tensor(input)."
-        )
-    if input.is_complex():
-        raise TypeError("The input must be of real numbers, got complex ones; take their parts.")
-
-
-def _either(ours: Any, theirs: Any, our_name: str, their_name: str) -> Any:
-    if ours is not None and theirs is not None:
-        raise ValueError(f"{our_name} and {their_name} are two names of one argument: give one.")
-    return theirs if ours is None else ours

@@ -38,6 +38,7 @@ __all__ = ["backward", "forward", "logistic_of", "prepare", "prepare_backward", 
 
 float32 = np.float32
 ONE = float32(1)
+LONGEST = float32(1e18)  # [s]
 
 
 @kept
@@ -52,13 +53,19 @@ def logistic_of(values):
 
 
 @njit(**OPTIONS)
+def _step_of(elapsed, unfolds):
+    """h; far beyond rest, where more would overflow and give inf / inf, it grows no further."""
+    return min(elapsed / float32(unfolds), LONGEST)
+
+
+@njit(**OPTIONS)
 def _sense(inputs, elapsed, first, time, unfolds, pairs, synapses, neurons, work):
     """What stays the same while a sample is solved: h / C, and the leak and sensory currents."""
     values, activation, rates, pull, conductance, steps = work
     read_rows(inputs, first, time, values)
     for lane in range(LANES):
         row = min(first + lane, elapsed.shape[0] - 1)
-        steps[0, lane] = elapsed[row, time] / float32(unfolds)
+        steps[0, lane] = _step_of(elapsed[row, time], unfolds)
     for i in range(neurons.shape[1]):
         store(rates, i, neurons[2, i] * load(steps, 0))
         store(pull, i, neurons[0, i] + zero())
@@ -182,7 +189,7 @@ def _forward_of_row(
 ):
     """As `forward` for one sample of one row: inputs (inputs,), state and `after` (units,)."""
     work = vectors(-(-max(sensory_pairs.shape[1], pairs.shape[1]) // LANES))
-    rates = elapsed / float32(unfolds) * neurons[2]
+    rates = _step_of(elapsed, unfolds) * neurons[2]
     leak, base = neurons[0].copy(), neurons[1].copy()
     _add_currents_of_row(inputs, sensory_pairs, sensory, work, leak, base)
     pull, conductance = np.empty_like(leak), np.empty_like(base)

@@ -280,7 +280,12 @@ class LTC(Circuit):
 
     def _rate(self, prepared: Prepared, elapsed: Tensor) -> Tensor:
         """h / C, (..., units)."""
-        return (elapsed / self.unfolds).unsqueeze(-1) / prepared.capacitance
+        step = (elapsed / self.unfolds).unsqueeze(-1)
+        if self.solver == "fused":
+            # Far beyond rest already; more would overflow and give inf / inf, in gradients first.
+            longest = torch.finfo(step.dtype).max ** 0.5
+            step = torch.minimum(step, longest * prepared.capacitance.detach())
+        return step / prepared.capacitance
 
     def _output(self, state: Tensor) -> Tensor:
         return state[..., -self.wiring.motor :] * self.output_weight + self.output_bias

@@ -1,5 +1,7 @@
 """The LTC cell computes the published equations, within the published bounds."""
 
+from contextlib import nullcontext
+
 import ncps.torch
 import ncps.wirings
 import numpy as np
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_control.circuits import LTC, Wiring, flagship_wiring, ncp
+from liquid_control.circuits.fused_sequence import torch_operations
 
 
 def parameters_of(module):
@@ -179,6 +182,29 @@ def test_no_elapsed_time_leaves_the_state_to_the_bit():
     _, after = circuit(inputs, state, elapsed)
     assert torch.equal(after[0], state[0])
     assert not torch.equal(after[1], state[1])
+
+
+@pytest.mark.parametrize("seconds", [1e36, 3e38])
+@pytest.mark.parametrize("by", [nullcontext, torch_operations])
+def test_after_the_longest_of_times_it_is_at_rest_and_gradients_are_finite(by, seconds):
+    circuit = LTC(flagship_wiring(1))
+    inputs, elapsed = torch.rand(4, 8, 32), torch.full((4, 8), seconds, requires_grad=True)
+    with by():
+        outputs, _ = circuit(inputs, None, elapsed)
+        rested, _ = circuit(inputs, None, 1e9)
+        with torch.no_grad():
+            step, _ = circuit.step(inputs[:1, 0], None, seconds)
+    torch.testing.assert_close(outputs, rested)
+    torch.testing.assert_close(step, outputs[:1, 0])
+    for gradient in torch.autograd.grad(outputs.sum(), [*circuit.parameters(), elapsed]):
+        assert gradient.isfinite().all()
+
+
+def test_in_half_precision_a_long_break_leaves_gradients_finite():
+    circuit = LTC(flagship_wiring(1)).half()
+    outputs, _ = circuit(torch.rand(4, 8, 32), None, 1000.0)
+    for gradient in torch.autograd.grad(outputs.float().sum(), circuit.parameters()):
+        assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize("elapsed", [-0.1, float("nan"), torch.tensor([0.1, -1e-6, 0.1])])
