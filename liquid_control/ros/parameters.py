@@ -23,11 +23,19 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from liquid_control.errors import InputError
+from liquid_control.errors import InputError, nearest_first
 from liquid_control.safety import AnyLimits, Limits
 from liquid_control.training.online_settings import Settings
 
-__all__ = ["Item", "Parameters", "When", "declare", "declare_learning", "declare_limits"]
+__all__ = [
+    "Item",
+    "Parameters",
+    "When",
+    "declare",
+    "declare_learning",
+    "declare_limits",
+    "undeclared",
+]
 
 When = Literal["never", "unconfigured", "inactive", "always"]
 _WHEN: dict[When, str] = {
@@ -177,7 +185,13 @@ def declare(
                 IntegerRange(from_value=int(low), to_value=int(high), step=1)
             ]
     try:
-        return node.declare_parameter(name, default, descriptor).value
+        value = node.declare_parameter(name, default, descriptor).value
+        # An empty list says no type in YAML, and ROS 2 takes it as no value, whatever it is for.
+        if value is None and isinstance(default, list):
+            return []
+        if value is None:
+            raise ParameterUninitializedException(name)
+        return value
     except (
         InvalidParameterTypeException,
         InvalidParameterValueException,
@@ -190,6 +204,22 @@ def declare(
             f"Parameter {name} of node {node.get_fully_qualified_name()} must be a {allowed} "
             f"({text}); {str(error).rstrip('.')}."
         ) from error
+
+
+def undeclared(node: Node) -> str:
+    """Which values this node was given at start and has no parameter for, in one sentence; else "".
+
+    ROS 2 ignores them without a word: a limit with a slip in its name keeps its default.
+    """
+    known = list(node.get_parameters_by_prefix(""))
+    given = sorted(set(getattr(node, "_parameter_overrides", ())) - set(known))
+    if not given:
+        return ""
+    likely = nearest_first(given[0], known).split(", ")[0]
+    return (
+        f"{node.get_fully_qualified_name()} has no parameter {', '.join(given)}, and goes on "
+        f"without; was {likely} meant?"
+    )
 
 
 def declare_limits(node: Node, kind: type[AnyLimits] = Limits) -> AnyLimits:

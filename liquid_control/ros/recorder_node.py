@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -78,9 +78,8 @@ class RecorderNode(Node):
         self._folder = declare(self, "bag", "", "folder of the bag, which must not exist yet")
         if not self._folder:
             raise InputError("The recorder needs a folder for its bag; set the parameter `bag`.")
-        self._topics = declare(
-            self, "topics", TOPICS, "names of the topics; the others are not recorded"
-        )
+        topics = declare(self, "topics", TOPICS, "names of the topics; the others are not recorded")
+        self._topics = self._resolved(topics)
         compression = declare(self, "compression", "zstd", "of the bag: zstd, lz4 or none")
         if compression not in ("zstd", "lz4", "none"):
             raise InputError(
@@ -94,9 +93,7 @@ class RecorderNode(Node):
         self._bytes = 0
         self._wanted: set[str] = set()
         # Who names the topics gets them.
-        self._if_heard = (
-            self.resolve_topic_name(_COMPRESSED) if list(self._topics) == TOPICS else ""
-        )
+        self._if_heard = self.resolve_topic_name(_COMPRESSED) if list(topics) == TOPICS else ""
         self._trouble = self._ended = ""
         if at_once:
             self._begin(Path(self._folder))
@@ -104,10 +101,23 @@ class RecorderNode(Node):
         self.create_service(SetBool, "~/record", self._on_record)
         Diagnostics(self, self._folder)
 
+    def _resolved(self, topics: Sequence[str]) -> set[str]:
+        """Their full names; raises InputError where there is none, or one that can be none."""
+        if not topics:
+            raise InputError("The parameter topics is empty; name a topic, or leave it out.")
+        try:
+            return {self.resolve_topic_name(topic) for topic in topics}
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).partition(", at ")[0]
+            raise InputError(
+                f"The parameter topics must hold names of topics, got {list(topics)} ({reason}); "
+                "correct them."
+            ) from error
+
     def _begin(self, folder: Path) -> None:
         """Raises InputError where there can be no bag."""
         self._bag = BagWriter(folder, self._compression)
-        self._wanted = {self.resolve_topic_name(topic) for topic in self._topics}
+        self._wanted = set(self._topics)
         self._counts.clear()
         self._bytes = 0
         self._trouble = self._ended = ""

@@ -19,6 +19,7 @@ import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -28,7 +29,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from liquid_control.errors import InputError
-from liquid_control.ros import memory, transport
+from liquid_control.ros import memory, parameters, transport
 
 __all__ = [
     "COMMAND",
@@ -119,7 +120,7 @@ def run(
     node: Node | None = None
     try:
         begin(sys.argv if arguments is None else arguments)
-        node = create(stop)
+        node = _created(create, stop)
         memory.settle()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -142,6 +143,17 @@ def run(
             node.destroy_node()
         rclpy.try_shutdown()
     return stop.code or 0
+
+
+def _created(create: Callable[[Stop], Node], stop: Stop) -> Node:
+    """The node; raises InputError where `use_sim_time`, which is rclpy's own, has another type."""
+    try:
+        node = create(stop)
+    except InvalidParameterTypeException as error:
+        raise InputError(f"{str(error).rstrip('.')}; correct that parameter.") from error
+    if text := parameters.undeclared(node):
+        node.get_logger().warning(text)
+    return node
 
 
 def begin(arguments: list[str]) -> None:

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path as PathMessage
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import SetBool
 
 from liquid_control.data.bag import BagReader
+from liquid_control.errors import InputError
 from liquid_control.ros import conversion
 from liquid_control.ros.recorder_node import RecorderNode
 from liquid_control.ros.runtime import COMMAND, LATCHED, SENSOR
@@ -154,3 +156,17 @@ def test_a_service_ends_a_bag_and_begins_the_next(probe, start, end, tmp_path):
     assert ask(True) == (True, f"recording into {tmp_path / 'bag-4'}")
     assert end(child, signal.SIGINT) == 0
     assert (tmp_path / "bag-4" / "metadata.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("topics", "word"), [("[]", "topics is empty"), ("['a b']", "a b"), ("['']", "empty string")]
+)
+def test_topics_that_cannot_be_are_refused_before_there_is_a_bag(tmp_path, topics, word):
+    bag = tmp_path / "bag"
+    rclpy.init(args=["--ros-args", "-p", f"bag:={bag}", "-p", f"topics:={topics}"])
+    try:
+        with pytest.raises(InputError, match=word):
+            RecorderNode(None)
+    finally:
+        rclpy.try_shutdown()
+    assert not bag.exists()

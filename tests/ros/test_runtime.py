@@ -14,6 +14,7 @@ import rclpy
 from rclpy.node import Node
 
 from liquid_control.ros import drive, runtime
+from liquid_control.ros.parameters import declare
 from liquid_control.ros.processes import setting
 
 
@@ -64,6 +65,40 @@ def test_a_domain_that_does_not_exist_is_one_sentence(own_signals, monkeypatch, 
     (said,) = capsys.readouterr().err.strip().splitlines()
     assert f"ROS_DOMAIN_ID must be a whole number from 0 to 232, got {domain};" in said
     assert not made
+
+
+def test_a_clock_that_is_neither_true_nor_false_is_one_sentence(own_signals, capsys):
+    arguments = ["--ros-args", "-p", "use_sim_time:='yes'"]
+    assert runtime.run(lambda stop: Node("slow"), arguments) == 2
+    (said,) = capsys.readouterr().err.strip().splitlines()
+    assert "use_sim_time" in said
+    assert "BOOL" in said
+
+
+def test_a_slip_in_the_name_of_a_parameter_is_said(own_signals, capfd):
+    def create(stop):
+        node = Node("slow")
+        declare(node, "max_speed", 15.0, "highest speed [m/s]", 0.0, 60.0)
+        declare(node, "options", [""], "of the world")
+        stop(0)
+        return node
+
+    assert runtime.run(create, ["--ros-args", "-p", "max_sped:=3.0", "-p", "options:=[]"]) == 0
+    said = capfd.readouterr().err
+    assert "/slow has no parameter max_sped, and goes on without; was max_speed meant?" in said
+    assert runtime.run(create, ["--ros-args", "-p", "max_speed:=3.0"]) == 0
+    assert "has no parameter" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("default", "word"), [(15.0, "float"), (True, "bool"), ("car", "str")])
+def test_a_list_of_nothing_is_no_value(own_signals, capsys, default, word):
+    def create(stop):
+        node = Node("slow")
+        declare(node, "it", default, "something")
+        return node
+
+    assert runtime.run(create, ["--ros-args", "-p", "it:=[]"]) == 2
+    assert f"Parameter it of node /slow must be a {word}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
