@@ -109,6 +109,41 @@ def test_an_existing_bag_is_replaced_only_on_request_and_other_folders_never(
     assert sorted(x.name for x in tmp_path.iterdir()) == ["bag", "smaller", "tub"]
 
 
+@pytest.mark.parametrize("last", ["", "\0" * 40 + "\n", '{"paths": ["catalog_0.ca\n'])
+def test_a_tub_whose_car_lost_its_power_is_imported_with_all_its_records(
+    tmp_path: Path, make_tub: Callable, last: str
+) -> None:
+    tub = make_tub(tmp_path / "tub", [{}] * 12, deleted=(2,))
+    (tub / "catalog_1.catalog").rename(tub / "catalog_10.catalog")
+    (tub / "catalog_2.catalog").write_text(
+        (tub / "catalog_0.catalog").read_text().replace('"user/angle": 0.25', '"user/angle": 1')
+    )
+    kept = (tub / "manifest.json").read_text().splitlines(keepends=True)[:4]
+    (tub / "manifest.json").write_text("".join(kept) + last)
+    report = import_donkeycar(tub, tmp_path / "bag")
+    assert report.commands[:, 0].tolist() == [-0.25] * 6 + [-1] * 6 + [-0.25] * 6
+    assert any("damaged" in note for note in report.notes)
+
+
+def test_of_several_cameras_the_one_that_donkeycar_drives_by_is_taken(
+    tmp_path: Path, make_tub: Callable
+) -> None:
+    tub = make_tub(tmp_path / "tub", [{"cam/second": "cut.jpg"}] * 3)
+    text = (tub / "manifest.json").read_text()
+    text = text.replace('"user/mode"]', '"user/mode", "cam/second"]', 1)
+    (tub / "manifest.json").write_text(text.replace('"str"]', '"str", "image_array"]', 1))
+    assert import_donkeycar(tub, tmp_path / "bag").frames == 3
+
+
+def test_an_image_that_cannot_be_read_is_not_called_missing(
+    tmp_path: Path, make_tub: Callable
+) -> None:
+    tub = make_tub(tmp_path / "tub", [{}, {"cam/image_array": "folder"}])
+    (tub / "images" / "folder").mkdir()
+    report = import_donkeycar(tub, tmp_path / "bag")
+    assert report.skipped == {"image unreadable (Is a directory)": 1}
+
+
 def break_manifest(tub: Path) -> None:
     (tub / "manifest.json").write_text("[1]\n{}\n")
 

@@ -28,7 +28,7 @@ def import_donkeycar(
             set, or is not a bag.
     """
     tub = Tub.open(src)
-    report = ImportReport(tub.path, Path(dst), ("steering", "throttle"))
+    report = ImportReport(tub.path, Path(dst), ("steering", "throttle"), notes=tub.notes)
     facts = {"format": "donkeycar", "steering": "share of full lock, left positive"}
     return import_samples(report, _samples(tub), tub.skipped, overwrite, tub.size, progress, facts)
 

@@ -28,12 +28,14 @@ def read_image(path: Path) -> tuple[bytes, str]:
     """The bytes and the format of a whole image file.
 
     Raises:
-        ValueError: it is missing or damaged; the text says which, as a reason to count.
+        ValueError: it is missing, unreadable or damaged; the text says which, as a reason to count.
     """
     try:
         image = path.read_bytes()
-    except OSError as error:
+    except FileNotFoundError as error:
         raise ValueError("image missing") from error
+    except OSError as error:
+        raise ValueError(f"image unreadable ({error.strerror})") from error
     if not (format := image_format(image)):
         raise ValueError("image damaged")
     return image, format

@@ -15,6 +15,12 @@ from liquid_control.errors import InputError
 __all__ = ["Record", "Tub"]
 
 _ANGLE, _THROTTLE, _MODE = "user/angle", "user/throttle", "user/mode"
+# Of several columns of images, the one that Donkeycar's own pilots are trained on.
+_IMAGES, _CAMERA = "image_array", "cam/image_array"
+_UNKNOWN = (
+    "the manifest's list of catalogs and of deleted records is damaged (a loss of power?): all "
+    "records of all catalogs count"
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,10 @@ class Tub:
     Args:
         path: the folder.
         catalogs: catalog files that count, in order.
-        current_index: records from here on do not count.
+        current_index: records from here on do not count; None if nobody knows.
         deleted: indexes that the driver deleted.
         image_column: name of the records' image.
+        notes: what a person should know of it, in sentences.
         skipped: how many records `records` left out, by reason; filled while it runs.
 
     Raises (from `open`):
@@ -58,9 +65,10 @@ class Tub:
 
     path: Path
     catalogs: list[Path]
-    current_index: int
+    current_index: int | None
     deleted: frozenset[int]
     image_column: str
+    notes: list[str] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -73,21 +81,13 @@ class Tub:
                 "folder that holds manifest.json, and convert older tubs with Donkeycar's "
                 "scripts/convert_to_tub_v2.py."
             )
+        lines = manifest.read_text("utf-8", errors="replace").splitlines()
         try:
-            columns, types, _, _, facts = map(
-                json.loads, manifest.read_text("utf-8").splitlines()[:5]
-            )
-            column = dict(zip(types, columns, strict=True)).get("image_array")
-            tub = cls(
-                path=path,
-                catalogs=[path / name for name in facts["paths"]],
-                current_index=int(facts["current_index"]),
-                deleted=frozenset(map(int, facts["deleted_indexes"])),
-                image_column=str(column),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            columns, types = map(json.loads, lines[:2])
+            images = [name for name, kind in zip(columns, types, strict=True) if kind == _IMAGES]
+        except (ValueError, TypeError) as error:
             raise InputError(
-                f"{manifest} is no manifest of a Donkeycar tub of version 2 ({error!r}); expected "
+                f"{manifest} is no manifest of a Donkeycar tub of version 2 ({error}); expected "
                 "five lines of JSON, so copy the tub from the car again."
             ) from error
         if missing := [name for name in (_ANGLE, _THROTTLE) if name not in columns]:
@@ -95,21 +95,36 @@ class Tub:
                 f"The tub {path} holds no {' and no '.join(missing)}; expected a recording of a "
                 f"person driving, got the columns {', '.join(columns)}."
             )
-        if column is None:
+        if not images:
             raise InputError(
-                f"The tub {path} holds no camera image; expected a column of type image_array, "
-                f"got {', '.join(types)}."
+                f"The tub {path} holds no camera image; expected a column of type {_IMAGES}, got "
+                f"{', '.join(types)}."
             )
-        if missing := [file.name for file in tub.catalogs if not file.is_file()]:
+        try:
+            facts = json.loads(lines[4])
+            catalogs = [path / name for name in facts["paths"]]
+            current_index = int(facts["current_index"])
+            deleted = frozenset(map(int, facts["deleted_indexes"]))
+            notes = []
+        except (ValueError, KeyError, TypeError, IndexError):
+            # Donkeycar writes this line anew with every record, so a car that loses its power
+            # loses it, and nothing else.
+            catalogs = sorted(path.glob("catalog_*.catalog"), key=_number)
+            current_index, deleted = None, frozenset()
+            notes = [_UNKNOWN]
+        if missing := [file.name for file in catalogs if not file.is_file()]:
             raise InputError(
                 f"The tub {path} lacks {', '.join(missing)}, which its manifest names; copy the "
                 "tub from the car again."
             )
-        return tub
+        image = _CAMERA if _CAMERA in images else images[0]
+        return cls(path, catalogs, current_index, deleted, image, notes)
 
     @property
-    def size(self) -> int:
-        """Number of records the manifest counts, deleted ones left out."""
+    def size(self) -> int | None:
+        """Number of records the manifest counts, deleted ones left out; None if it does not."""
+        if self.current_index is None:
+            return None
         return self.current_index - sum(index < self.current_index for index in self.deleted)
 
     def records(self) -> Iterator[Record]:
@@ -132,7 +147,7 @@ class Tub:
             index = int(fields["_index"])
             if index in self.deleted:
                 return "deleted by the driver"
-            if index >= self.current_index:
+            if self.current_index is not None and index >= self.current_index:
                 return "beyond the manifest's current index"
             stamp_ms = int(fields["_timestamp_ms"])
             angle, throttle = float(fields[_ANGLE]), float(fields[_THROTTLE])
@@ -150,3 +165,9 @@ class Tub:
             return str(reason)
         session = str(fields.get("_session_id", ""))
         return Record(index, session, stamp_ms, angle, throttle, image, format)
+
+
+def _number(catalog: Path) -> tuple[int, str]:
+    """Of catalog_10.catalog, 10."""
+    digits = catalog.stem.rpartition("_")[2]
+    return (int(digits) if digits.isdecimal() else 0, catalog.name)
