@@ -20,6 +20,7 @@ from liquid_control.data.frame_cache import FrameCache, build, open_cache
 from liquid_control.data.interventions import MIN_SPEED, Interventions, Labels, topic_of
 from liquid_control.data.messages import decode_image, stamp_of
 from liquid_control.data.recorded_labels import EXPERT, VELOCITY, Recorded
+from liquid_control.data.source import ENDINGS
 from liquid_control.errors import InputError
 
 __all__ = [
@@ -179,8 +180,13 @@ def find_bags(root: str | Path) -> list[Path]:
         InputError: there is none.
     """
     root = Path(root)
-    folders = {file.parent for end in ("mcap", "db3") for file in root.rglob(f"*.{end}")}
+    folders = {file.parent for end in ENDINGS for file in root.rglob(f"*{end}")}
     found = sorted(x for x in folders if not any(p.startswith(".") for p in _below(x, root)))
+    if not found and (root / "manifest.json").is_file():
+        raise InputError(
+            f"{root} is a Donkeycar tub, no bag; make one of it first: `liquid-control import "
+            f"donkeycar {root} BAG`."
+        )
     if not found:
         raise InputError(
             f"There is no bag at or below {root}; expected folders with metadata.yaml and .mcap "

@@ -31,7 +31,7 @@ from liquid_control.data.metadata import Topic
 from liquid_control.data.recovery import UnfinishedMcap
 from liquid_control.errors import InputError
 
-__all__ = ["Decoder", "Scanned", "Source", "open_source", "storage_files"]
+__all__ = ["ENDINGS", "Decoder", "Scanned", "Source", "open_source", "storage_files"]
 
 # What rosbags lets through when a storage file or metadata.yaml is cut or damaged.
 _DAMAGE = (
@@ -50,6 +50,9 @@ _DAMAGE = (
     MemoryError,
 )
 _STORAGE = (".mcap", ".db3")
+# With `ros2 bag record --compression-mode file`.
+_COMPRESSED = (".mcap.zstd", ".db3.zstd")
+ENDINGS = (*_STORAGE, *_COMPRESSED)
 
 # Steering commands of many robots, which SQLite bags before ROS 2 Iron do not describe.
 _DRIVE = """float32 steering_angle
@@ -130,9 +133,7 @@ def storage_files(path: Path) -> list[Path]:
     found = [
         file
         for file in path.iterdir()
-        if file.is_file()
-        and not file.name.startswith(".")
-        and (file.suffix in _STORAGE or file.name.endswith((".mcap.zstd", ".db3.zstd")))
+        if file.is_file() and not file.name.startswith(".") and file.name.endswith(ENDINGS)
     ]
     # rosbag2 numbers its files name_0, name_1, ... name_10.
     return sorted(found, key=lambda file: [int(n) for n in re.findall(r"\d+", file.stem)[-1:]])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -250,6 +251,25 @@ def test_bags_are_found_below_a_folder(tmp_path: Path, make_drive_bag: Callable)
     assert [len(drive) for drive in load_drives([tmp_path / "all"])] == [4, 4]
     with pytest.raises(InputError, match="no bag at or below"):
         find_bags(tmp_path / "none")
+
+
+def test_a_bag_of_compressed_files_is_a_bag(tmp_path: Path, make_drive_bag: Callable) -> None:
+    """As `ros2 bag record --compression-mode file --compression-format zstd` leaves them."""
+    bag = make_drive_bag(tmp_path / "all" / "a", 5)
+    file = bag / "a_0.mcap"
+    (bag / "a_0.mcap.zstd").write_bytes(zstandard.ZstdCompressor().compress(file.read_bytes()))
+    file.unlink()
+    text = (bag / "metadata.yaml").read_text().replace(file.name, f"{file.name}.zstd")
+    text = text.replace("compression_format: ''", "compression_format: zstd")
+    text = text.replace("compression_mode: ''", "compression_mode: FILE")
+    (bag / "metadata.yaml").write_text(text)
+    assert find_bags(tmp_path / "all") == [bag]
+    assert len(load_drive(bag)) == 5
+
+
+def test_a_tub_in_the_place_of_a_bag_is_told_what_to_do(tmp_path: Path, make_tub: Callable) -> None:
+    with pytest.raises(InputError, match="tub, no bag; make one of it first"):
+        find_bags(make_tub(tmp_path / "tub", [{}]))
 
 
 def test_a_pickled_drive_reopens_its_frames_instead_of_carrying_them(
