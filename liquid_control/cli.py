@@ -63,6 +63,9 @@ COMMANDS = {
     "doctor": ("liquid_control.doctor:doctor", "say what works here and how to mend the rest"),
 }
 
+# Of a file or folder that somebody named, and that the system keeps to itself.
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENAMETOOLONG)
+
 
 def usage(commands: dict[str, tuple[str, str]] = COMMANDS) -> str:
     width = max(map(len, commands))
@@ -120,11 +123,18 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        what = error.filename or "what it writes"
-        print(f"liquid-control: no room on the disk for {what}; make room.", file=sys.stderr)
-        return 1
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            what = error.filename or "what it writes"
+            print(f"liquid-control: no room on the disk for {what}; make room.", file=sys.stderr)
+            return 1
+        if error.errno in CLOSED and error.filename is not None:
+            print(
+                f"liquid-control: {os.fsdecode(error.filename)} cannot be read or written "
+                f"({error.strerror}); look who may (`ls -l`), or give another path.",
+                file=sys.stderr,
+            )
+            return 2
+        raise
     except KeyboardInterrupt:
         return 130
 

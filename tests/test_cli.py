@@ -132,6 +132,20 @@ def test_a_full_disk_is_said_in_one_sentence(
     assert "no room on the disk" in said[0]
 
 
+@pytest.mark.parametrize("raised", [PermissionError(13, "Permission denied", "bag/x.mcap")])
+def test_a_file_that_may_not_be_read_is_said_in_one_sentence(
+    raised: OSError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail() -> int:
+        raise raised
+
+    monkeypatch.setattr("liquid_control.doctor.doctor", fail)
+    assert cli.main(["doctor"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "bag/x.mcap cannot be read or written (Permission denied)" in said[0]
+
+
 @pytest.mark.parametrize(
     "command", [("evaluate", "--model"), ("drive", "--model"), ("replay", "no-bag", "--model")]
 )
