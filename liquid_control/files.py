@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from liquid_control.errors import InputError
 
-__all__ = ["check_folder", "replace_file"]
+__all__ = ["check_folder", "json_text", "replace_file"]
 
 
 def check_folder(folder: Path) -> None:
@@ -27,6 +30,19 @@ def check_folder(folder: Path) -> None:
         f"Nothing can be written into {folder}: {there} {reason}; give another folder with "
         "--output."
     )
+
+
+def json_text(value: Any) -> str:
+    """As JSON, which has no NaN and no infinity: such numbers are null."""
+    return json.dumps(_known(value), indent=1, allow_nan=False) + "\n"
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_known(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def replace_file(path: Path, content: bytes | str) -> None:

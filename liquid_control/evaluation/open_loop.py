@@ -31,7 +31,7 @@ class OpenLoop:
         figures = {}
         for index, name in enumerate(self.names):
             asked, human = self.commands[:, index], self.labels[:, index]
-            varies = asked.std() > 0 and human.std() > 0
+            varies = np.ptp(asked) > 0 and np.ptp(human) > 0
             figures[name] = {
                 "mse": float(np.mean((asked - human) ** 2)),
                 "mse_of_zero": float(np.mean(human**2)),

@@ -28,8 +28,13 @@ def console() -> Console:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, what: str = "evaluation", option: str = "--output") -> Iterator[None]:
     """Only one process at a time fills a folder; one that dies gives it back.
+
+    Args:
+        folder: that is there.
+        what: fills it, for the error.
+        option: by which another folder is given.
 
     Raises:
         InputError: another process is at it.
@@ -40,8 +45,8 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"In this moment another evaluation writes into {folder}; wait for its end, or "
-                "give another --output."
+                f"In this moment another {what} writes into {folder}; wait for its end, or give "
+                f"another {option}."
             ) from error
         except OSError:
             # Some network file systems have no locks; there as ever.

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,12 +27,14 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader
 
 from liquid_control import models
 from liquid_control.data.drive import Drive, load_drives
 from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
-from liquid_control.files import check_folder, replace_file
+from liquid_control.evaluation.output import alone
+from liquid_control.files import check_folder, json_text, replace_file
 from liquid_control.policy import Policy
 from liquid_control.training import curves
 from liquid_control.training.batches import Windows, validation_loader
@@ -154,8 +157,8 @@ def fit(
 
     Raises:
         InputError: no data, data that do not hold the wanted outputs or are too short, a checkpoint
-            of another training, an output that cannot be written, a machine that lacks what is
-            asked for, or a loss that is not finite.
+            of another training, another process that trains there, an output that cannot be
+            written, a machine that lacks what is asked for, or a loss that is not finite.
     """
     check_folder(output)
     machine = machine or Machine()
@@ -177,14 +180,44 @@ def fit(
     facts = {"frames": [sum(map(len, part)) for part in parts], "init": str(init), **_plain(recipe)}
     budget = Budget(recipe.core_minutes) if recipe.core_minutes else None
     module = Imitation(policy.train(), recipe, windows, facts, machine.loaders, budget)
-    last = _checkpoint(work, facts)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     loop = ClosedLoopScore(recipe.closed_loop, work) if recipe.closed_loop.world else None
     speed = _Speed()
     trainer = _trainer(recipe, machine, work, [speed, *filter(None, (loop, budget)), *callbacks])
-    _announce(trainer, drives, parts, windows, last)
-    started = time.perf_counter()
+    # The processes of one training fill one folder.
+    with alone(work, "training") if trainer.is_global_zero else nullcontext():
+        last = _checkpoint(work, facts)
+        _announce(trainer, drives, parts, windows, last)
+        started = time.perf_counter()
+        validation = validation_loader(parts[1], recipe) if parts[1] else None
+        _go_through(trainer, module, validation, last)
+        best = Policy.load(loop.best) if loop else module.best.eval().cpu()
+        if trainer.is_global_zero:
+            frames = dict(zip(("training", "validation", "test"), facts["frames"], strict=True))
+            results = {
+                "recipe": recipe.model,
+                "frames": frames,
+                "windows": len(windows),
+                "steps": trainer.global_step,
+                "minutes": round((time.perf_counter() - started) / 60, 2),
+                **({"core_minutes": round(budget.used / 60, 2)} if budget else {}),
+                "frames_per_second": round(speed.mean, 1),
+                "losses": {
+                    name: float(value)
+                    for name, value in trainer.callback_metrics.items()
+                    if name.startswith("losses/")
+                },
+                "closed_loop": loop.history if loop else None,
+                "test": open_loop(best, parts[2]).summary if test and parts[2] else None,
+            }
+            _write(best, results, recipe, output, work)
+    return best
+
+
+def _go_through(
+    trainer: lightning.Trainer, module: Imitation, validation: DataLoader | None, last: Path | None
+) -> None:
     with warnings.catch_warnings():
         # Frames come from memory-mapped files: loader processes would only copy them twice.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -196,7 +229,7 @@ def fit(
         try:
             trainer.fit(
                 module,
-                val_dataloaders=validation_loader(parts[1], recipe) if parts[1] else None,
+                val_dataloaders=validation,
                 ckpt_path=str(last) if last else None,
                 weights_only=True,
             )
@@ -207,26 +240,6 @@ def fit(
                 raise
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from leaving
-    best = Policy.load(loop.best) if loop else module.best.eval().cpu()
-    if trainer.is_global_zero:
-        results = {
-            "recipe": recipe.model,
-            "frames": dict(zip(("training", "validation", "test"), facts["frames"], strict=True)),
-            "windows": len(windows),
-            "steps": trainer.global_step,
-            "minutes": round((time.perf_counter() - started) / 60, 2),
-            **({"core_minutes": round(budget.used / 60, 2)} if budget else {}),
-            "frames_per_second": round(speed.mean, 1),
-            "losses": {
-                name: float(value)
-                for name, value in trainer.callback_metrics.items()
-                if name.startswith("losses/")
-            },
-            "closed_loop": loop.history if loop else None,
-            "test": open_loop(best, parts[2]).summary if test and parts[2] else None,
-        }
-        _write(best, results, recipe, output, work)
-    return best
 
 
 class _Speed(lightning.Callback):
@@ -342,6 +355,7 @@ def _write(best: Policy, results: dict, recipe: Recipe, output: Path, work: Path
     score = {} if results["closed_loop"] is None else {"closed_loop": dict(best.extra)}
     facts = {"trained_on": list(recipe.data), "circuit": recipe.circuit, "seed": recipe.seed}
     best.save(output, extra={**facts, **score})
-    replace_file(output / "training.json", json.dumps(results, indent=1) + "\n")
+    text = json_text(results)
+    replace_file(output / "training.json", text)
     curves.draw(work / "csv", output / "learning_curve.png", f"{output.name}: learning curves")
-    print(json.dumps(results, indent=1))
+    print(text, end="")

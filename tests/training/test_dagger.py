@@ -19,6 +19,7 @@ from liquid_control.camera import CameraSetup
 from liquid_control.cli import main
 from liquid_control.data.bag import BagReader
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import alone
 from liquid_control.policy import Policy
 from liquid_control.rollout import recording
 from liquid_control.rollout.engine import Engine
@@ -246,6 +247,16 @@ def test_a_round_that_was_broken_off_is_no_result_where_fewer_are_wanted(
     assert rounds == [first, second | first]
     show(rounds)
     assert "0 *" in capsys.readouterr().out
+
+
+def test_two_runs_at_a_time_do_not_share_their_bags(recipe, tmp_path):
+    (tmp_path / "work").mkdir()
+    with (
+        alone(tmp_path / "work"),
+        pytest.raises(InputError, match=r"another run of DAgger writes into .*another --work"),
+    ):
+        learn(recipe, tmp_path / "out", tmp_path / "work")
+    assert not list((tmp_path / "work").iterdir())
 
 
 def test_a_policy_that_never_crashes_ends_the_rounds(recipe, run, tmp_path):

@@ -18,6 +18,7 @@ from liquid_control.command import SPEED, CommandSpec
 from liquid_control.data.drive import load_drives
 from liquid_control.errors import InputError
 from liquid_control.evaluation.open_loop import open_loop
+from liquid_control.evaluation.output import alone
 from liquid_control.policy import Policy
 from liquid_control.training.curves import read_logs
 from liquid_control.training.imitation import Machine, fit, train
@@ -194,6 +195,26 @@ def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     (tmp_path / "work" / "last.ckpt").write_text("version https://git-lfs.github.com/spec/v1")
     with pytest.raises(InputError, match="cannot be read"):
         fit(small(), tmp_path / "model", work=tmp_path / "work")
+
+
+def test_two_trainings_at_a_time_do_not_share_a_checkpoint(small, tmp_path):
+    (tmp_path / "work").mkdir()
+    with (
+        alone(tmp_path / "work"),
+        pytest.raises(InputError, match=r"another training writes into .*work.*another --output"),
+    ):
+        fit(small(), tmp_path / "model", work=tmp_path / "work")
+    assert not list((tmp_path / "work").iterdir())
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.filterwarnings("error:invalid value")
+def test_figures_that_are_unknown_are_null_in_its_json(small, tmp_path):
+    # Of labels that are all the same there is no correlation.
+    fit(small(epochs=1, test=0.05), tmp_path / "model", work=tmp_path / "work")
+    text = (tmp_path / "model" / "training.json").read_text()
+    results = json.loads(text, parse_constant=pytest.fail)
+    assert results["test"]["curvature"]["correlation"] is None
 
 
 def test_what_this_machine_cannot_do_is_said(small, tmp_path):

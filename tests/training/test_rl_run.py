@@ -21,6 +21,7 @@ from liquid_control.camera import CameraSetup
 from liquid_control.cli import main
 from liquid_control.command import CommandSpec, Output
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import alone
 from liquid_control.policy import Driver, Policy
 from liquid_control.training.rl.checkpoint import restore
 from liquid_control.training.rl.command import learn, make_learner, make_worlds
@@ -228,6 +229,17 @@ def test_a_run_of_another_recipe_is_not_gone_on_with():
     learn(small(steps=32, evaluations=0), Path("out"), Path("run"))
     with pytest.raises(InputError, match="another gamma, clip; give another --run"):
         learn(small(gamma=0.9, clip=0.1), Path("out"), Path("run"))
+
+
+def test_two_runs_at_a_time_do_not_share_a_checkpoint():
+    Path("run").mkdir()
+    with (
+        alone(Path("run")),
+        pytest.raises(InputError, match=r"another training writes into run.*another --run"),
+    ):
+        learn(small(evaluations=0), Path("out"), Path("run"))
+    assert not list(Path("run").iterdir())
+    assert not Path("out").exists()
 
 
 def test_a_checkpoint_from_before_a_setting_existed_goes_on():

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from liquid_control import models
 from liquid_control.data.drive import Drive, find_bags, load_drives
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import alone
 from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import (
@@ -74,16 +75,17 @@ def learn(
         The numbers of each whole round, the first model's in front, as in `dagger.json`.
 
     Raises:
-        InputError: no such world, option, model or data, a folder with another recipe's run, or one
-            that cannot be written.
+        InputError: no such world, option, model or data, a folder with another recipe's run, one
+            that another process fills, or one that cannot be written.
     """
     check_folder(output)
     run = Run(recipe, work, machine or Machine(), engine)
-    for number in range(recipe.rounds + 1):
-        if run.over(number):
-            break
-        run.go_through(number)
-        run.write(output)
+    with alone(work, "run of DAgger", "--work"):
+        for number in range(recipe.rounds + 1):
+            if run.over(number):
+                break
+            run.go_through(number)
+            run.write(output)
     return run.scored
 
 

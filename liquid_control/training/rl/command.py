@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, fields, make_dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ from stable_baselines3.common.vec_env import (
 
 from liquid_control import models
 from liquid_control.errors import InputError
+from liquid_control.evaluation.output import alone
 from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 from liquid_control.rollout import parse_options
@@ -91,23 +93,25 @@ def learn(recipe: RLRecipe, output: Path, run: Path) -> Policy:
     """Learn as `recipe` says, go on where an interrupted run stood, and write the best model.
 
     Raises:
-        InputError: a model, world or option that does not exist or fit, a run of another recipe,
-            an output that cannot be written, or parameters that turned NaN.
+        InputError: a model, world or option that does not exist or fit, a run of another recipe
+            or in another process, an output that cannot be written, or parameters that turned NaN.
     """
     check_folder(output)
     torch.manual_seed(recipe.seed)
     policy = _start(recipe)
-    worlds = make_worlds(recipe, policy)
-    evaluator = None
-    try:
+    with ExitStack() as last:
+        worlds = make_worlds(recipe, policy)
+        last.callback(worlds.close)
         model = make_learner(recipe, policy, worlds)
         run.mkdir(parents=True, exist_ok=True)
+        last.enter_context(alone(run, "training", "--run"))
         if (run / CHECKPOINT).is_file():
             restore(run / CHECKPOINT, model, recipe)
         done = model.num_timesteps
         # New episodes for the rest of the run, not those of its beginning again.
         model.set_random_seed((recipe.seed + done) % 2**32)
         evaluator = Evaluator(recipe, run / "evaluations.csv", done)
+        last.callback(evaluator.close)
         model.set_logger(_logger(run, done))
         started = time.perf_counter()
         if done < recipe.steps:
@@ -117,13 +121,9 @@ def learn(recipe: RLRecipe, output: Path, run: Path) -> Policy:
                 reset_num_timesteps=False,
             )
         minutes = (time.perf_counter() - started) / 60
-    finally:
-        worlds.close()
-        if evaluator is not None:
-            evaluator.close()
-    policy.to("cpu").eval()
-    known = recipe.evaluations and (run / BEST).is_dir()
-    trained = Policy.load(run / BEST) if known else policy
+        policy.to("cpu").eval()
+        known = recipe.evaluations and (run / BEST).is_dir()
+        trained = Policy.load(run / BEST) if known else policy
     trained.save(output, {"trained_in": recipe.env, "init": recipe.init, "seed": recipe.seed})
     _summarise(recipe, evaluator, model, minutes, output)
     if evaluator.scores and find_spec("matplotlib") is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import textwrap
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import optuna
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from liquid_control.files import replace_file
+from liquid_control.files import json_text, replace_file
 from liquid_control.training.tune.space import Space, changed
 from liquid_control.training.tune.study import ended
 
@@ -104,18 +103,9 @@ def write_results(study: optuna.Study, folder: Path, search: Search) -> None:
             for trial in trials
         ],
     }
-    replace_file(folder / "study.json", json.dumps(_known(content), indent=1) + "\n")
+    replace_file(folder / "study.json", json_text(content))
     if best is not None:
         replace_file(folder / "best.yaml", _recipe(best, len(trials), search))
-
-
-def _known(value: Any) -> Any:
-    """The same without numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _known(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_known(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _recipe(best: FrozenTrial, trials: int, search: Search) -> str:
