@@ -17,7 +17,8 @@ def command_values(message: Any, wheelbase: float | None = None) -> dict[str, fl
     Twist, TwistStamped and Odometry: vx, vy, vz [m/s], yaw_rate [rad/s], speed (= vx) and curvature
     [1/m]. Messages with `speed` and `steering_angle`, alone or in `drive` (AckermannDrive and
     AckermannDriveStamped): speed [m/s], wheel_angle [rad] and, with a `wheelbase` [m], curvature.
-    JointState: its positions by name, or its velocities where there are no positions.
+    Messages with `v` and `omega` (Duckietown's Twist2DStamped): speed [m/s], yaw_rate [rad/s] and
+    curvature [1/m]. JointState: its positions by name, or its velocities where there are none.
     """
     if hasattr(message, "name") and hasattr(message, "position"):
         values = message.position if len(message.position) else message.velocity
@@ -29,6 +30,13 @@ def command_values(message: Any, wheelbase: float | None = None) -> dict[str, fl
         if wheelbase is not None:
             found["curvature"] = curvature_from_wheel_angle(angle, wheelbase)
         return found
+    if hasattr(message, "v") and hasattr(message, "omega"):
+        speed, rate = float(message.v), float(message.omega)
+        return {
+            "speed": speed,
+            "yaw_rate": rate,
+            "curvature": curvature_from_yaw_rate(rate, speed),
+        }
     twist = getattr(message, "twist", message)
     twist = getattr(twist, "twist", twist)
     if hasattr(twist, "linear") and hasattr(twist, "angular"):
@@ -47,6 +55,6 @@ def command_values(message: Any, wheelbase: float | None = None) -> dict[str, fl
 def default_outputs(values: dict[str, float]) -> tuple[str, ...]:
     """Which of `command_values` a policy learns by default: of a message that says one thing in
     several ways curvature and speed, else everything."""
-    if {"curvature", "speed"} < values.keys() and values.keys() & {"vx", "wheel_angle"}:
+    if {"curvature", "speed"} < values.keys() and values.keys() & {"yaw_rate", "wheel_angle"}:
         return ("curvature", "speed")
     return tuple(values)

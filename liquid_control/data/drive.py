@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from liquid_control.data.frame_cache import FrameCache, build, open_cache
 from liquid_control.data.interventions import MIN_SPEED, Interventions, Labels, topic_of
 from liquid_control.data.messages import decode_image, stamp_of
 from liquid_control.data.recorded_labels import EXPERT, VELOCITY, Recorded
-from liquid_control.data.source import ENDINGS
+from liquid_control.data.source import ENDINGS, refuse_ros1
 from liquid_control.errors import InputError
 
 __all__ = [
@@ -185,9 +186,10 @@ def find_bags(root: str | Path) -> list[Path]:
     if not found and (root / "manifest.json").is_file():
         raise InputError(
             f"{root} is a Donkeycar tub, no bag; make one of it first: `liquid-control import "
-            f"donkeycar {root} BAG`."
+            f"donkeycar {quote(str(root))} BAG`."
         )
     if not found:
+        refuse_ros1(root)
         raise InputError(
             f"There is no bag at or below {root}; expected folders with metadata.yaml and .mcap "
             "files, so check the path or record some first."

@@ -15,7 +15,10 @@ from liquid_control.errors import InputError
 
 __all__ = ["BagInfo", "Commands", "TopicInfo", "histogram_edges", "survey"]
 
-_COMMAND_TYPES = ("JointState", "Twist", "TwistStamped", "AckermannDrive", "AckermannDriveStamped")
+_COMMAND_TYPES = (
+    *("JointState", "Twist", "TwistStamped"),
+    *("AckermannDrive", "AckermannDriveStamped", "Twist2DStamped"),
+)
 # A vector of more numbers is ground truth or neurons, not a command.
 _MOST_OUTPUTS = 8
 _SKIPPED = ("/simulator/state", "/observation")

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any, Protocol
 
 import apsw
@@ -31,7 +32,7 @@ from liquid_control.data.metadata import Topic
 from liquid_control.data.recovery import UnfinishedMcap
 from liquid_control.errors import InputError
 
-__all__ = ["ENDINGS", "Decoder", "Scanned", "Source", "open_source", "storage_files"]
+__all__ = ["ENDINGS", "Decoder", "Scanned", "Source", "open_source", "refuse_ros1", "storage_files"]
 
 # What rosbags lets through when a storage file or metadata.yaml is cut or damaged.
 _DAMAGE = (
@@ -108,6 +109,7 @@ def open_source(path: Path, scan: bool = False) -> Source:
         raise InputError(f"There is no bag at {path}; give the folder that holds metadata.yaml.")
     files = storage_files(path)
     if not files:
+        refuse_ros1(path)
         raise InputError(
             f"{path} holds no bag (no .mcap or .db3 file); give the folder of a rosbag2 recording."
         )
@@ -124,6 +126,21 @@ def open_source(path: Path, scan: bool = False) -> Source:
     if all(file.suffix == ".mcap" for file in files):
         return Scanned(files)
     raise InputError(f"The bag {path} cannot be read ({reason}); try `ros2 bag reindex` on it.")
+
+
+def refuse_ros1(path: Path) -> None:
+    """Say how a recording of ROS 1, at or in `path`, becomes one of ROS 2.
+
+    Raises:
+        InputError: there is one.
+    """
+    file = path if path.suffix == ".bag" else next(iter(sorted(path.glob("*.bag"))), None)
+    if file is not None and file.is_file():
+        paths = f"--src {quote(str(file))} --dst {quote(str(file.with_suffix('')))}"
+        raise InputError(
+            f"{file} is a recording of ROS 1; make one of ROS 2 of it first: `rosbags-convert "
+            f"{paths} --dst-storage mcap`."
+        )
 
 
 def storage_files(path: Path) -> list[Path]:

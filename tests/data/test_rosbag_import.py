@@ -1,18 +1,23 @@
 """Any robot's rosbag2 recording becomes a bag for training, by a topic map."""
 
+import re
+import shlex
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags import rosbag1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from liquid_control.camera import Calibration, CameraSetup, RobotCamera, View
 from liquid_control.data import messages
 from liquid_control.data.bag import BagReader, BagWriter
-from liquid_control.data.drive import load_drive
+from liquid_control.data.drive import find_bags, load_drive
 from liquid_control.data.importers.rosbag import import_rosbag
 from liquid_control.data.messages import decode_image
 from liquid_control.errors import InputError
@@ -287,3 +292,45 @@ def test_a_topic_map_that_does_not_fit_is_refused_in_one_sentence(
         import_rosbag(source, tmp_path / "bag", tmp_path / "map.yaml")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "bag").exists()
+
+
+@pytest.fixture
+def duckiebot(tmp_path: Path) -> Path:
+    """What `rosbag record` of ROS 1 leaves on a Duckiebot."""
+    store = get_typestore(Stores.ROS1_NOETIC)
+    kind = "duckietown_msgs/msg/Twist2DStamped"
+    store.register(get_types_from_msg("Header header\nfloat32 v\nfloat32 omega\n", kind))
+    time, head = store.types["builtin_interfaces/msg/Time"], store.types["std_msgs/msg/Header"]
+    image = store.types["sensor_msgs/msg/CompressedImage"]
+    with rosbag1.Writer(tmp_path / "lane 1.bag") as writer:
+        eye = writer.add_connection("/eye", image.__msgtype__, typestore=store)
+        drive = writer.add_connection("/drive", kind, typestore=store)
+        for index in range(20):
+            stamp = START + 50 * index * MS
+            header = head(index, time(stamp // 10**9, stamp % 10**9), "")
+            picture = messages.png_image(np.full((8, 10, 3), index, np.uint8), stamp).data
+            frame = store.serialize_ros1(image(header, "png", picture), image.__msgtype__)
+            writer.write(eye, stamp, frame)
+            command = store.types[kind](header, v=0.5, omega=0.1 * index)
+            writer.write(drive, stamp, store.serialize_ros1(command, kind))
+    return tmp_path / "lane 1.bag"
+
+
+def test_a_recording_of_ros_1_is_told_how_to_become_one_of_ros_2(
+    tmp_path: Path, duckiebot: Path
+) -> None:
+    mapped = topic_map(tmp_path)
+    for call in (
+        lambda: import_rosbag(duckiebot, tmp_path / "bag", mapped),
+        lambda: import_rosbag(tmp_path, tmp_path / "bag", mapped),
+        lambda: find_bags(tmp_path),
+    ):
+        with pytest.raises(InputError, match="recording of ROS 1") as refused:
+            call()
+    command = re.search("`rosbags-convert (.*)`", str(refused.value))[1]
+    convert = Path(sys.executable).with_name("rosbags-convert")
+    subprocess.run([convert, *shlex.split(command)], check=True)
+    import_rosbag(tmp_path / "lane 1", tmp_path / "bag", mapped, progress=False)
+    drive = load_drive(tmp_path / "bag")
+    assert drive.labels[:, 0] == pytest.approx(0.2 * np.arange(20))
+    assert drive.labels[:, 1] == pytest.approx(0.5)

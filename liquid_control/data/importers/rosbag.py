@@ -150,7 +150,7 @@ def _outputs(
     if not found:
         raise InputError(
             f"{chosen.command} of {reader.path} is {kind}, which is no command; expected Twist, "
-            "TwistStamped, AckermannDrive, AckermannDriveStamped or JointState."
+            "TwistStamped, AckermannDrive, AckermannDriveStamped, Twist2DStamped or JointState."
         )
     outputs = chosen.outputs or {name: Source(name) for name in default_outputs(found)}
     if unknown := [source.name for source in outputs.values() if source.name not in found]:
