@@ -103,7 +103,8 @@ def sheet(explainers: Sequence[Explainer], stills: Stills, where: str) -> bytes:
     moments = stills.chosen
     columns = 1 + len(explainers)
     rows, wide = moments[0][1][0].frame.shape[:2]
-    width = min(3.6, 13 / columns)
+    # Narrower, titles would run into each other.
+    width = max(1.6, min(3.6, 13 / columns))
     figure = Figure(
         figsize=(width * columns, (width * rows / wide + 0.06) * len(moments) + 0.55),
         layout="constrained",

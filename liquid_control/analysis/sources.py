@@ -7,6 +7,7 @@ order of time, one drive after another. Nothing is held in memory but the shot i
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,8 @@ def _folder(path: Path, topic: str | None, rate: float) -> Source:
     if (path / "manifest.json").is_file():
         tub = Tub.open(path)
         return Source("tub", path.resolve().name, lambda skipped: _tub(tub, skipped), tub.size)
-    pictures = sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGES)
+    pictures = [one for one in path.iterdir() if one.suffix.lower() in IMAGES]
+    pictures.sort(key=_numbered)
     if pictures:
         return _pictures(pictures, path.resolve().name, rate)
     try:
@@ -161,6 +163,12 @@ def _folder(path: Path, topic: str | None, rate: float) -> Source:
             f"The folder {path} holds no bag, no tub and no images; give {KINDS}."
         ) from error
     return _bags(bags, path.resolve().name, topic)
+
+
+def _numbered(path: Path) -> list[tuple[int, str]]:
+    """Sorts 10.png behind 9.png: a policy's state needs frames in the order of time."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _file(path: Path, topic: str | None, rate: float) -> Source:

@@ -91,6 +91,13 @@ def film(path, count=10, rate=20):
     return path
 
 
+def test_images_are_read_in_the_order_of_their_numbers(tmp_path):
+    for number in range(8, 12):
+        cv2.imwrite(str(tmp_path / f"{number}_front.png"), picture(number)[..., ::-1])
+    cv2.imwrite(str(tmp_path / "1_front.png"), picture(1)[..., ::-1])
+    assert shades(open_source(str(tmp_path))) == [1, 8, 9, 10, 11]
+
+
 def test_a_video_is_read_with_its_own_times(tmp_path):
     source = open_source(str(film(tmp_path / "drive.mp4")))
     shots = list(source)
