@@ -1,8 +1,8 @@
-"""Which of several publishers of a command topic is listened to.
+"""Which of several publishers of a topic that the vehicle drives by is listened to.
 
-Two policies on one topic would take turns with the vehicle. The first one is obeyed for as long as
-it commands; the others are refused, and that is said. Where rclpy does not tell who published a
-message (before Kilted), nobody is obeyed while there is more than one.
+Two policies, or two cameras, on one topic would take turns with the vehicle. The first one is
+obeyed for as long as it publishes; the others are refused, and that is said. Where rclpy does not
+tell who published a message (before Kilted), nobody is obeyed while there is more than one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ class OnePublisher:
 
     def __init__(self, node: Node, topic: str, silence: float) -> None:
         self._node, self._topic, self._silence = node, topic, silence
-        self._obeyed: bytes | None = None
-        self._heard = -math.inf
         self._others: set[bytes] = set()
         self._crowd = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Whoever publishes next is the first."""
+        self._obeyed: bytes | None = None
+        self._heard = -math.inf
 
     def admits(self, info: Mapping[str, Any], now: float) -> bool:
         """Whether a message may be obeyed.

@@ -28,6 +28,7 @@ from liquid_control.ros.camera_view import CameraView
 from liquid_control.ros.camera_watch import CameraWatch
 from liquid_control.ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from liquid_control.ros.frames import Frame, Frames, Refusal
+from liquid_control.ros.one_publisher import OnePublisher
 from liquid_control.ros.parameters import Parameters, declare_learning
 from liquid_control.ros.policy_health import PolicyFigures
 from liquid_control.ros.policy_parameters import ITEMS, unfit, vehicle_of
@@ -41,6 +42,8 @@ __all__ = ["PolicyNode", "main"]
 
 # Between two lines of the log for the same reason [s].
 _PAUSE = 2.0
+# Of a camera, after which another may take over [s]; longer where `max_gap` is.
+_SILENCE = 0.5
 # Of a frame that a stop is stamped as [ns]; a vehicle's driver may ignore what looks old.
 _OLDEST = conversion.SECOND // 2
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -57,6 +60,7 @@ class PolicyNode(LifecycleNode):
         super().__init__("policy")
         self._driver = self._output = self._adaptation = self._watch = self._view = None
         self._subscription: Subscription | None = None
+        self._cameras: OnePublisher | None = None
         self.parameters = Parameters(self, ITEMS, self._phase, self._unfit, self._changed)
         self.autostart = self.parameters["autostart"]
         self.failure = ""
@@ -200,6 +204,7 @@ class PolicyNode(LifecycleNode):
             kind, topic = Image, "image"
         else:
             kind, topic = CompressedImage, "image/compressed"
+        self._cameras = OnePublisher(self, topic, max(_SILENCE, self.parameters["max_gap"]))
         self._subscription = self.create_subscription(kind, topic, self._on_image, NEWEST)
         self._output.facts(str(self._folder), self._subscription.topic_name)
         self.get_logger().info(f"Driving by {self._subscription.topic_name}.")
@@ -244,6 +249,8 @@ class PolicyNode(LifecycleNode):
             self._reset()
             self._guard.release()
             self._watch.forget()
+            if self._cameras is not None:
+                self._cameras.forget()
         return reply
 
     def _on_enable(self, request: SetBool.Request, reply: SetBool.Response) -> SetBool.Response:
@@ -268,7 +275,12 @@ class PolicyNode(LifecycleNode):
     # Frames
 
     def _on_image(self, message: Image | CompressedImage, info: Mapping[str, int]) -> None:
-        arrived = time.time_ns()
+        arrived, now = time.time_ns(), time.monotonic()
+        # Two cameras on one topic would take turns with the vehicle.
+        if not self._cameras.admits(info, now):
+            self._frames.refused["other_publisher"] += 1
+            return
+        self._cameras.obeyed(info, now)
         self._frames.count(info)
         if not self._enabled:
             return
@@ -354,6 +366,8 @@ class PolicyNode(LifecycleNode):
             return OK, "not active", values
         if not self._enabled:
             return WARN, "disabled by service", values
+        if crowd := self._cameras.report():
+            return ERROR, crowd, values
         if not values["rate_hz"]:
             return WARN, f"no frames on {self._subscription.topic_name}", values
         if unwell:

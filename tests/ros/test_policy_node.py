@@ -66,6 +66,35 @@ def test_every_decision_can_be_recomputed_from_what_was_published(camera, model)
         assert min(neurons[-1].velocity) > 0.0
 
 
+def test_a_second_camera_on_the_topic_is_left_out_and_named(camera):
+    probe = camera.probe
+    camera.show(LARGE)
+    other = probe.create_publisher(Image, "image", SENSOR)
+    probe.wait(lambda: other.get_subscription_count())
+    reports = probe.listen(DiagnosticArray, "/diagnostics")
+    turned = LARGE[::-1].copy()
+
+    def named() -> bool:
+        # Of the same size, and stamped in order with the first one's.
+        other.publish(conversion.image(turned, camera.stamp + 16 * MS, "rear"))
+        camera.show(LARGE)
+        texts = [status.message for each in reports for status in each.status]
+        return any("image has several publishers: /probe is obeyed" in text for text in texts)
+
+    probe.wait(named)
+    stamps = {stamp_of(each) for each in camera.decisions}
+    assert all((camera.stamp - stamp) % (33 * MS) == 0 for stamp in stamps)
+    # A camera that is started anew, or that a person chooses, drives.
+    assert probe.call(Trigger, "policy/reset", Trigger.Request()).success
+    camera.stamp += 16 * MS
+
+    def driven() -> bool:
+        other.publish(conversion.image(turned, camera.stamp, "rear"))
+        return stamp_of(camera.decisions[-1]) == camera.stamp
+
+    probe.wait(driven)
+
+
 def test_attention_is_there_for_whoever_looks(camera):
     camera.show(LARGE)
     kinds = {"": Image, "/overlay": Image, "/overlay/compressed": CompressedImage}
