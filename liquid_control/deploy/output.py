@@ -22,19 +22,25 @@ def check_output(output: Path, model: Path, manifest: str) -> None:
         manifest: name of the file that tells the kind of export.
 
     Raises:
-        InputError: it cannot be written, is the model's own, or holds another model or an export
-            of another kind.
+        InputError: it cannot be written, is the model's own, or holds another model, an export of
+            another kind, or files of somebody's own.
     """
     if output.resolve() == model.resolve():
         raise InputError(f"An export needs a folder of its own, got the model's {output}.")
     check_folder(output)
     others = [name for name in MANIFESTS if name != manifest]
-    if not (output / manifest).exists():
+    if not (again := (output / manifest).exists()):
         others.append("config.json")
     if any((output / name).exists() for name in others):
         raise InputError(
             f"{output} holds a model or an export of another kind, whose files this one would "
             "replace; give another folder with --output, or remove that one."
+        )
+    # A main.c or Makefile of one's own, for example.
+    if not again and output.is_dir() and any(x.name[0] != "." for x in output.iterdir()):
+        raise InputError(
+            f"{output} holds other files, which an export could replace; give a new folder with "
+            "--output."
         )
 
 

@@ -41,6 +41,14 @@ def test_another_model_is_not_replaced(kind, folder, tmp_path):
     assert content(mine) == before
 
 
+def test_files_of_ones_own_are_not_replaced(kind, folder, tmp_path):
+    (tmp_path / "firmware").mkdir()
+    (tmp_path / "firmware" / "main.c").write_text("mine")
+    with pytest.raises(InputError, match="holds other files"):
+        WRITERS[kind][0](folder, tmp_path / "firmware")
+    assert content(tmp_path / "firmware") == {"main.c": b"mine"}
+
+
 def test_two_kinds_of_export_do_not_share_a_folder(folder, exported, tmp_path):
     export_c(folder, tmp_path / "c")
     for write, output in ((export_onnx, tmp_path / "c"), (export_c, exported)):
