@@ -32,7 +32,7 @@ from liquid_control.evaluation.open_loop_figures import (
 )
 from liquid_control.evaluation.open_loop_recordings import Recording, bags_of, follow
 from liquid_control.evaluation.output import console
-from liquid_control.evaluation.page_parts import number
+from liquid_control.evaluation.page_parts import interval_text, number
 from liquid_control.files import check_folder, replace_file
 from liquid_control.policy import Policy
 
@@ -73,6 +73,13 @@ def measure(
             "leave doubles out or rename a folder."
         )
     policies = {name: Policy.load(folder) for name, folder in short.items()}
+    if camera_height is not None and not any(
+        CURVATURE.name in p.spec.names for p in policies.values()
+    ):
+        raise InputError(
+            "--camera-height is for autonomy, which only a model with the output curvature has; "
+            f"got outputs {', '.join(next(iter(policies.values())).spec.names)}; leave it out."
+        )
     output = output or Path("runs") / f"open-loop-{next(iter(short))}"
     check_folder(output)
     bags = bags_of(data, output / "bags")
@@ -240,19 +247,20 @@ def _show(results: dict, output: Path, report: bool) -> None:
         shown.add_column(column)
     for group in results["groups"]:
         for name, figure in group["figures"].items():
-            low, high = figure["interval"] or (None, None)
             shown.add_row(
                 *(group["model"], group["output"], name, number(figure["mean"])),
-                f"{number(low)} to {number(high)}",
+                interval_text(figure["interval"]),
             )
     for name, figure in results.get("autonomy", {}).items():
-        low, high = figure["autonomy"]["interval"] or (None, None)
+        share = figure["autonomy"]
         shown.add_row(
-            *(name, CURVATURE.name, "autonomy [%]", number(figure["autonomy"]["mean"])),
-            f"{number(low)} to {number(high)}",
+            *(name, CURVATURE.name, "autonomy [%]", number(share["mean"])),
+            interval_text(share["interval"]),
         )
     screen = console()
     screen.print(shown)
+    if results["blocks"] == 1:
+        screen.print(f"All lies within one block of {BLOCK_S:g} s, which gives no interval.")
     if "autonomy_refused" in results:
         screen.print(results["autonomy_refused"])
     screen.print(str(output / ("report.html" if report else "results.json")))

@@ -68,17 +68,22 @@ def _headline(results: dict) -> list[Card]:
     for group in results["groups"][:4]:
         figure = group["figures"]["mae"]
         unit = "" if group["unit"] == "1" else group["unit"]
-        note = f"mean |error| of {group['output']}: {interval_text(figure['interval'])}"
+        note = _note(f"mean |error| of {group['output']}", figure)
         found.append(Card(group["model"], number(figure["mean"]), unit, note))
         if len(results["groups"]) <= 3:
             figure = group["figures"]["correlation"]
-            note = f"correlation of {group['output']}: {interval_text(figure['interval'])}"
+            note = _note(f"correlation of {group['output']}", figure)
             found.append(Card(group["model"], number(figure["mean"]), "", note))
     for name, figure in results.get("autonomy", {}).items():
         share = figure["autonomy"]
         note = f"autonomy; interventions: {figure['interventions']}"
         found.append(Card(name, number(share["mean"]), "%", note))
     return found
+
+
+def _note(text: str, figure: dict) -> str:
+    ends = interval_text(figure["interval"])
+    return f"{text}: {ends}" if ends else text
 
 
 def _table(results: dict) -> str:

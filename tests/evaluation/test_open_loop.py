@@ -136,6 +136,17 @@ def test_a_bag_of_one_frame_is_refused_in_one_sentence(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_recording_of_one_block_has_no_interval_and_is_told_so(tmp_path, capsys):
+    tub = make_tub(tmp_path / "tub", 0.1)
+    model = make_policy(tmp_path / "model", STEERING)
+    measure([model], [tub], tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "one block of 5 s, which gives no interval" in said
+    assert "– to –" not in said
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "mean |error| of steering</dd>" in page
+
+
 def test_tubs_of_the_same_name_are_all_measured(tmp_path):
     tubs = [make_tub(tmp_path / car / "data", angle) for car, angle in (("a", 0.1), ("b", -0.2))]
     bags = bags_of([*tubs, tubs[0]], tmp_path / "bags")
@@ -185,6 +196,8 @@ def test_steering_without_metres_gets_no_autonomy(tmp_path):
     write_bag(tmp_path / "bag", ("steering", "throttle"), odometry=False)
     model = make_policy(tmp_path / "model", STEERING)
     measure([model], [tmp_path / "bag"], tmp_path / "out", report=False)
+    with pytest.raises(InputError, match="--camera-height is for autonomy"):
+        measure([model], [tmp_path / "bag"], tmp_path / "other", 1.3)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert "autonomy" not in results
     assert "no metric geometry" in results["autonomy_refused"]
