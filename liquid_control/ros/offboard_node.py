@@ -23,12 +23,15 @@ from liquid_control.ros.adapters.px4 import Px4
 from liquid_control.ros.adapters.setpoint import Pose, SetPoint
 from liquid_control.ros.attitude import heading
 from liquid_control.ros.diagnostics import ERROR, OK, Diagnostics, Window
+from liquid_control.ros.one_publisher import OnePublisher
 from liquid_control.ros.parameters import declare
-from liquid_control.ros.runtime import COMMAND, NEWEST, Stop, every, leave, run
+from liquid_control.ros.runtime import NEWEST, Stop, every, leave, run
 
 __all__ = ["OffboardNode", "main"]
 
 HOVER = SetPoint()
+# With the newest command alone, one of a second publisher would hide that of the first.
+_COMMANDS = 10
 
 
 class OffboardNode(Node):
@@ -58,7 +61,8 @@ class OffboardNode(Node):
         self._pose, self._pose_at, self._pose_stamp = Pose(), -math.inf, -1
         self._trouble, self._refused, self._sent = "", 0, Window()
         self._ticked_at = time.monotonic()
-        self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_command, COMMAND)
+        self._sender = OnePublisher(self, "cmd_vel_safe", self._timeout)
+        self.create_subscription(TwistStamped, "cmd_vel_safe", self._on_command, _COMMANDS)
         self.create_subscription(Odometry, "odom", self._on_odometry, NEWEST)
         self.create_subscription(PoseStamped, "pose", self._on_pose, NEWEST)
         every(self, 1.0 / rate, self._tick)
@@ -69,14 +73,19 @@ class OffboardNode(Node):
 
     # In
 
-    def _on_command(self, message: TwistStamped) -> None:
+    def _on_command(self, message: TwistStamped, info: Mapping[str, object]) -> None:
+        now = time.monotonic()
+        if not self._sender.admits(info, now):
+            self._refused += 1
+            return
         linear, angular = message.twist.linear, message.twist.angular
         velocity = linear.x, linear.y, linear.z
         if not all(map(math.isfinite, (*velocity, angular.x, angular.y, angular.z))):
             self._refused += 1
             self._asked = HOVER
             return
-        self._asked, self._asked_at = SetPoint(velocity, angular.z), time.monotonic()
+        self._sender.obeyed(info, now)
+        self._asked, self._asked_at = SetPoint(velocity, angular.z), now
 
     def _on_odometry(self, message: Odometry) -> None:
         self._on_pose(PoseStamped(header=message.header, pose=message.pose.pose))
@@ -127,7 +136,9 @@ class OffboardNode(Node):
             "yaw_rad": self._pose.yaw,
             "height_m": self._pose.height,
         }
-        return (ERROR, self._trouble, values) if self._trouble else (OK, "following", values)
+        if text := self._sender.report() or self._trouble:
+            return ERROR, text, values
+        return OK, "following", values
 
     def close(self) -> None:
         """The last set-point is a hover; the flight controller's own failsafe does the rest."""

@@ -301,14 +301,25 @@ class SafetyNode(Node):
         if self._state.emergency:
             text = f"emergency stop by {self._state.emergency}; release it with ~/release"
             return ERROR, text, values
-        crowds = "; ".join(filter(None, [each.report() for each in self._senders.values()]))
-        if crowds:
-            return ERROR, crowds, values
+        crowds = [self._rivals(), *(each.report() for each in self._senders.values())]
+        if text := "; ".join(filter(None, crowds)):
+            return ERROR, text, values
         if driver is Driver.NOBODY:
             return ERROR, "no commands: stopped", values
         if any(recent[refusal.value] for refusal in safety.Refusal):
             return WARN, f"refused commands of the {self._last_refusal}", values
         return OK, f"the {driver} drives", values
+
+    def _rivals(self) -> str:
+        """Who else commands the vehicle, past this node, in one sentence; else ""."""
+        publishers = self.get_publishers_info_by_topic(self._publisher.topic_name)
+        if len(publishers) < 2:
+            return ""
+        names = sorted(f"{each.node_namespace.rstrip('/')}/{each.node_name}" for each in publishers)
+        return (
+            f"{self._publisher.topic_name} has several publishers, {', '.join(names)}: the vehicle "
+            "may follow any of them; let only this node publish"
+        )
 
     def close(self) -> None:
         stamp_ns, still = self.get_clock().now().nanoseconds, safety.rest(self._limits)

@@ -64,7 +64,9 @@ class Vehicle:
 
 @pytest.fixture(scope="module")
 def offboard(start_shared):
-    return start_shared("offboard", "-p", "target:=mavros", "-p", "rate:=50.0")
+    # Patient, as a busy machine may silence the probe for a while.
+    settings = ("target:=mavros", "rate:=50.0", "timeout:=1.0")
+    return start_shared("offboard", *(part for each in settings for part in ("-p", each)))
 
 
 def test_a_nose_to_the_north_makes_forward_north_and_silence_of_either_input_a_hover(
@@ -89,6 +91,22 @@ def test_an_odometry_that_only_repeats_itself_is_none(probe, offboard):
     vehicle = Vehicle(probe)
     vehicle.fly(lambda: vehicle.told and vehicle.flies())
     vehicle.fly(vehicle.hovers, stamp=5_000_000_000)
+
+
+def test_a_second_publisher_of_safe_velocities_does_not_take_turns_with_the_first(probe, offboard):
+    vehicle = Vehicle(probe)
+    vehicle.fly(lambda: vehicle.told and vehicle.flies())
+    other = probe.create_publisher(TwistStamped, "cmd_vel_safe", COMMAND)
+    probe.wait(lambda: other.get_subscription_count())
+    vehicle.fly(lambda: vehicle.told and vehicle.flies())
+    begin = len(vehicle.told)
+
+    def refused() -> bool:
+        other.publish(conversion.twist_stamped(-9.0, 0.0, 0))
+        return vehicle.says("cmd_vel_safe has several publishers: /probe is obeyed")
+
+    vehicle.fly(refused)
+    assert all(linear(message)[1] >= 0.0 for message in vehicle.told[begin:])
 
 
 @pytest.mark.slow

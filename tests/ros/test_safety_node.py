@@ -211,6 +211,20 @@ def test_a_button_is_heard_among_many_that_are_not_pressed(probe, safety):
         probe.wait(lambda: beats[-1].header.frame_id != "emergency stop")
 
 
+def test_another_publisher_of_safe_commands_is_named(probe, safety):
+    reports = probe.listen(DiagnosticArray, "/diagnostics")
+
+    def texts() -> list[str]:
+        return [each.message for report in reports for each in report.status]
+
+    probe.wait(texts)
+    assert not any("several publishers" in text for text in texts())
+    rogue = probe.create_publisher(TwistStamped, "cmd_vel_safe", COMMAND)
+    expected = "/cmd_vel_safe has several publishers, /probe, /safety: the vehicle may follow any"
+    probe.wait(lambda: any(expected in text for text in texts()))
+    probe.destroy_publisher(rogue)
+
+
 def test_disordered_and_senseless_commands_of_a_person_are_refused(probe, safety):
     heard = probe.listen(TwistStamped, "cmd_vel_safe")
     beats = probe.listen(JointState, "safety/state")
