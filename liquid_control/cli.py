@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 
+from liquid_control import __version__
 from liquid_control.errors import InputError, nearest_first
 
 __all__ = ["main"]
@@ -71,8 +72,8 @@ def usage(commands: dict[str, tuple[str, str]] = COMMANDS) -> str:
     width = max(map(len, commands))
     rows = [f"  {name:<{width}}  {text}" for name, (_, text) in commands.items()]
     return "\n".join(["usage: liquid-control COMMAND [options]", "", *rows, ""]) + (
-        "\n`liquid-control COMMAND --help` shows the options of one; `liquid-control "
-        "--print-completion bash` (or zsh, fish, tcsh) is for your shell.\n"
+        "\n`liquid-control COMMAND --help` shows the options of one, `--version` the version; "
+        "`liquid-control --print-completion bash` (or zsh, fish, tcsh) is for your shell.\n"
     )
 
 
@@ -82,6 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
     if arguments[0] == "--print-completion":
         return _print_completion(*arguments[1:2])
     name, rest = _split(arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from liquid_control import cli
+from liquid_control import __version__, cli
 from liquid_control.errors import InputError
 
 
@@ -39,6 +39,11 @@ def test_no_command_shows_the_usage_and_exits_with_2() -> None:
     done = run()
     assert done.returncode == 2
     assert done.stdout.startswith("usage: liquid-control")
+
+
+def test_the_version_is_printed_for_those_who_report_a_fault(capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
 
 
 def test_an_unknown_command_names_the_known_ones() -> None:
