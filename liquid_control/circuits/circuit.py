@@ -355,11 +355,13 @@ class Circuit(nn.Module):
         if not fits or len(given) > len(samples):
             shapes = tuple(dict.fromkeys(((), time, samples)))
             raise ValueError(f"Elapsed times must have one of the shapes {shapes}, got {given}.")
-        if not traced() and not ((elapsed >= 0) & elapsed.isfinite()).all():
-            raise ValueError(
-                "Elapsed times must be finite and 0 s or more, got "
-                f"{elapsed.min().item()} to {elapsed.max().item()} s."
-            )
+        if not traced():
+            # Both are NaN where one time is.
+            least, most = (end.item() for end in elapsed.detach().aminmax())
+            if not (least >= 0 and most < math.inf):
+                raise ValueError(
+                    f"Elapsed times must be finite and 0 s or more, got {least} to {most} s."
+                )
         if len(given) == 1 < len(samples) and not self.batch_first:
             elapsed = elapsed.unsqueeze(1)
         return elapsed.expand(samples)

@@ -102,7 +102,11 @@ def _add_currents_backward(
     by_values,
     by_synapses,
 ):
-    """Add the gradients by values and by synapses, from those by what `_add_currents` added."""
+    """Add the gradients by values and by synapses, from those by what `_add_currents` added.
+
+    `by_values` of no rows: those are not wanted.
+    """
+    wanted = by_values.shape[0] > 0
     for k in range(pairs.shape[1]):
         j, i, row = pairs[0, k], pairs[1, k], 4 * k
         s = load(activation, activation_at + k)
@@ -112,7 +116,8 @@ def _add_currents_backward(
         store(by_synapses, row + 1, load(by_synapses, row + 1) + inside)
         store(by_synapses, row + 2, load(by_synapses, row + 2) + s * p)
         store(by_synapses, row + 3, load(by_synapses, row + 3) + s * c)
-        store(by_values, j, load(by_values, j) + synapses[0, k] * inside)
+        if wanted:
+            store(by_values, j, load(by_values, j) + synapses[0, k] * inside)
 
 
 @kept
@@ -274,7 +279,8 @@ def backward(
 ):
     """Gradients of a scalar by the arguments of `forward`, from `by_states`, those by `states`.
 
-    The last six arguments are written; they have the shapes of what they are the gradients by.
+    The last six arguments are written; they have the shapes of what they are the gradients by, or,
+    `by_inputs` alone, (0, 0, 0) where it is not wanted.
     """
     rows, times, columns = inputs.shape
     units, count = neurons.shape[1], pairs.shape[1]
@@ -285,7 +291,7 @@ def backward(
     pull, conductance = vectors(unfolds * units), vectors(unfolds * units)
     adjoint, by_pull, by_conductance = vectors(units), vectors(units), vectors(units)
     by_leak, by_base, by_rates = vectors(units), vectors(units), vectors(units)
-    by_values = vectors(columns)
+    by_values = vectors(by_inputs.shape[2])
     sensory_sums, synapses_sums = vectors(4 * sensed.shape[0]), vectors(4 * count)
     neurons_sums = vectors(3 * units)
     for first in range(0, rows, LANES):
@@ -369,7 +375,7 @@ def backward(
             store(work[5], 0, by_steps)
             for lane in range(present):
                 by_elapsed[first + lane, time] = work[5][0, lane] / float32(unfolds)
-                for column in range(columns):
+                for column in range(by_inputs.shape[2]):
                     by_inputs[first + lane, time, column] = by_values[column, lane]
         for lane in range(present):
             for i in range(units):

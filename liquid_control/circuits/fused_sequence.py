@@ -158,7 +158,7 @@ class _Solve(torch.autograd.Function):
     ) -> Tensor:
         kernel = compiled("fused_kernel")
         given = tuple(tensor.contiguous() for tensor in (inputs, state.unsqueeze(1), elapsed))
-        flat = np.concatenate([parameter.detach().numpy() for parameter in parameters])
+        flat = torch.cat(parameters).numpy()
         shape = *pairs, state.shape[1], inputs.shape[2]
         prepared = kernel.prepare(flat, *shape)
         states = inputs.new_empty(*inputs.shape[:2], state.shape[1])
@@ -176,6 +176,8 @@ class _Solve(torch.autograd.Function):
         kernel, starts, unfolds, pairs, flat, shape, prepared = ctx.constants
         *given, states = ctx.saved_tensors
         gradients = tuple(torch.empty_like(tensor) for tensor in given)
+        if not ctx.needs_input_grad[0]:  # such as features of a head that does not learn
+            gradients = given[0].new_empty(0, 0, 0), *gradients[1:]
         by_prepared = tuple(np.empty_like(array) for array in prepared)
         kernel.backward(
             *(tensor.detach().numpy() for tensor in given),
@@ -191,7 +193,7 @@ class _Solve(torch.autograd.Function):
         by_flat = torch.from_numpy(kernel.prepare_backward(flat, *shape, *by_prepared))
         by_inputs, by_state, by_elapsed = gradients
         return (
-            by_inputs,
+            by_inputs if ctx.needs_input_grad[0] else None,
             by_state.squeeze(1),
             by_elapsed,
             None,

@@ -231,6 +231,18 @@ def test_inputs_of_any_size_leave_states_and_gradients_finite(scale):
             assert value.isfinite().all(), name
 
 
+def test_gradients_of_parameters_are_the_same_where_inputs_want_none():
+    circuit = scrambled(ncp())
+    inputs, state, elapsed = sequences(circuit, 20, 8)
+    both = [
+        torch.autograd.grad(circuit(each, state, elapsed)[0].sum(), circuit.parameters())
+        for each in (inputs, inputs.detach())
+    ]
+    assert inputs.requires_grad
+    for wanted, without in zip(*both, strict=True):
+        assert torch.equal(wanted, without)
+
+
 def test_a_nan_reaches_the_outputs_of_its_row_and_no_other():
     circuit = scrambled(ncp())
     inputs, state, elapsed = (tensor.detach() for tensor in sequences(circuit, 20, 4))
