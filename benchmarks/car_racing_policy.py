@@ -106,15 +106,15 @@ def main(
             "seed": seed,
             "weights_sha256": next(iter(results["models"].values()))["weights_sha256"],
             "mean": round(reward["mean"], 1),
-            "interval": [round(end, 1) for end in reward["interval"]],
+            "interval": reward["interval"] and [round(end, 1) for end in reward["interval"]],
             "finished": round(finished["mean"], 3),
         }
     print("| condition | laps | mean score | 95 % interval | laps finished | AttentionAgent |")
     print("|---|---|---|---|---|---|")
     for name, row in found.items():
-        low, high = row["interval"]
+        ends = " to ".join(map(str, row["interval"] or ()))
         print(
-            f"| {name} | {row['episodes']} | {row['mean']} | {low} to {high} | "
+            f"| {name} | {row['episodes']} | {row['mean']} | {ends} | "
             f"{row['finished']:.0%} | {CONDITIONS[name][1]} |"
         )
     if json_file:

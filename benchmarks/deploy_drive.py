@@ -102,10 +102,10 @@ def scores(folder: Path) -> str:
             f"{TITLES[facts['runtime']]}, {facts['precision']}" if "runtime" in facts else "torch"
         )
         lateral = figures["lateral_error"]
-        low, high = lateral["interval"]
+        ends = " to ".join(f"{end:.3f}" for end in lateral["interval"] or ())
         lines.append(
             f"| {what} | {free['count']} of {group['episodes']} "
-            f"| {lateral['mean']:.3f} ({low:.3f} to {high:.3f}) "
+            f"| {lateral['mean']:.3f} ({ends or 'one episode'}) "
             f"| {figures['lane_departures']['mean']:.2f} |"
         )
     return "\n".join(lines)
