@@ -17,7 +17,7 @@ from rclpy.node import Node
 
 from liquid_control.errors import InputError
 from liquid_control.ros import conversion
-from liquid_control.ros.adapters.crazyflie import Crazyflie
+from liquid_control.ros.adapters.crazyflie import Crazyflie, heights
 from liquid_control.ros.adapters.mavros import Mavros
 from liquid_control.ros.adapters.px4 import Px4
 from liquid_control.ros.adapters.setpoint import Pose, SetPoint
@@ -49,12 +49,14 @@ class OffboardNode(Node):
         self._pose_timeout = declare(
             self, "pose_timeout", 0.5, "age of the heading after which it hovers [s]", 0.05, 5.0
         )
+        # Whatever the target, as one file of parameters may serve several vehicles.
+        low, high = heights(self)
         if target == "mavros":
             self._adapter = Mavros(self)
         elif target == "px4":
             self._adapter = Px4(self, self._heard_pose)
         elif target == "crazyflie":
-            self._adapter = Crazyflie(self)
+            self._adapter = Crazyflie(self, low, high)
         else:
             raise InputError(f"Parameter target must be mavros, px4 or crazyflie, got {target!r}.")
         self._asked, self._asked_at = HOVER, -math.inf

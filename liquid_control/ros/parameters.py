@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from liquid_control.errors import InputError, nearest_first
+from liquid_control.errors import InputError
 from liquid_control.safety import AnyLimits, Limits
 from liquid_control.training.online_settings import Settings
 
@@ -211,15 +212,14 @@ def undeclared(node: Node) -> str:
 
     ROS 2 ignores them without a word: a limit with a slip in its name keeps its default.
     """
-    known = list(node.get_parameters_by_prefix(""))
+    known = node.get_parameters_by_prefix("")
     given = sorted(set(getattr(node, "_parameter_overrides", ())) - set(known))
     if not given:
         return ""
-    likely = nearest_first(given[0], known).split(", ")[0]
-    return (
-        f"{node.get_fully_qualified_name()} has no parameter {', '.join(given)}, and goes on "
-        f"without; was {likely} meant?"
-    )
+    text = f"{node.get_fully_qualified_name()} has no parameter {', '.join(given)}"
+    likely = [near for name in given for near in difflib.get_close_matches(name, known, n=1)]
+    meant = f"; was {', '.join(likely)} meant?" if likely else "."
+    return f"{text}, and goes on without{meant}"
 
 
 def declare_limits(node: Node, kind: type[AnyLimits] = Limits) -> AnyLimits:

@@ -13,7 +13,9 @@ pytest.importorskip("rclpy")
 import rclpy
 from rclpy.node import Node
 
+from liquid_control import models
 from liquid_control.ros import drive, runtime
+from liquid_control.ros.offboard_node import OffboardNode
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.processes import setting
 
@@ -73,6 +75,17 @@ def test_a_clock_that_is_neither_true_nor_false_is_one_sentence(own_signals, cap
     (said,) = capsys.readouterr().err.strip().splitlines()
     assert "use_sim_time" in said
     assert "BOOL" in said
+
+
+@pytest.mark.parametrize("name", ["drive", "fly", "robot"])
+def test_our_parameter_files_are_known_to_offboard(own_signals, capfd, name):
+    def create(stop):
+        stop(0)
+        return OffboardNode(stop)
+
+    file = models.share() / "config" / f"{name}.yaml"
+    assert runtime.run(create, ["--ros-args", "--params-file", str(file)]) == 0
+    assert "has no parameter" not in capfd.readouterr().err
 
 
 def test_a_slip_in_the_name_of_a_parameter_is_said(own_signals, capfd):

@@ -18,7 +18,7 @@ from liquid_control.ros.adapters.setpoint import Pose, SetPoint
 from liquid_control.ros.parameters import declare
 from liquid_control.ros.runtime import COMMAND
 
-__all__ = ["Crazyflie", "hover", "next_height"]
+__all__ = ["Crazyflie", "heights", "hover", "next_height"]
 
 # A height that is asked for runs ahead of the measured one by no more [m].
 LEAD = 0.3
@@ -54,21 +54,32 @@ def next_height(
     return min(max(wanted, low), high)
 
 
-class Crazyflie:
-    """Publishes `cmd_hover`.
+def heights(node: Node) -> tuple[float, float]:
+    """The lowest and the greatest height to hold [m], as parameters of the node.
 
     Raises:
-        InputError: crazyflie_interfaces is not installed, or the heights are the wrong way round.
+        InputError: they are the wrong way round.
+    """
+    low = declare(node, "min_height", 0.3, "lowest height to hold, Crazyflie only [m]", 0.05, 50.0)
+    high = declare(
+        node, "max_height", 1.5, "greatest height to hold, Crazyflie only [m]", 0.1, 50.0
+    )
+    if not low < high:
+        raise InputError(
+            f"Parameter min_height must be less than max_height, got {low} and {high} m."
+        )
+    return low, high
+
+
+class Crazyflie:
+    """Publishes `cmd_hover`, with heights from `low` to `high` [m].
+
+    Raises:
+        InputError: crazyflie_interfaces is not installed.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._low = declare(node, "min_height", 0.3, "lowest height to hold [m]", 0.05, 50.0)
-        self._high = declare(node, "max_height", 1.5, "greatest height to hold [m]", 0.1, 50.0)
-        if not self._low < self._high:
-            raise InputError(
-                f"Parameter min_height must be less than max_height, got {self._low} and "
-                f"{self._high} m."
-            )
+    def __init__(self, node: Node, low: float, high: float) -> None:
+        self._low, self._high = low, high
         if not importlib.util.find_spec("crazyflie_interfaces"):
             raise InputError(
                 "Set-points for a Crazyflie need the ROS package crazyflie_interfaces, which is "

@@ -186,7 +186,10 @@ def test_px4_gets_mode_and_set_point_together_and_a_hover_needs_no_heading(insta
     assert poses == [Pose(pytest.approx(NORTH), 0.0)]
 
 
-@pytest.mark.parametrize("adapter", [lambda node: px4.Px4(node, print), crazyflie.Crazyflie])
+@pytest.mark.parametrize(
+    "adapter",
+    [lambda node: px4.Px4(node, print), lambda node: crazyflie.Crazyflie(node, 0.3, 1.5)],
+)
 def test_messages_that_are_not_installed_are_named(adapter):
     with pytest.raises(InputError, match="not installed"):
         adapter(FakeNode())
@@ -198,7 +201,7 @@ def test_messages_that_are_not_installed_are_named(adapter):
 def test_a_crazyflie_is_sent_nothing_until_it_flies_and_nothing_once_it_landed(installed):
     installed("crazyflie_interfaces", Hover)
     node = FakeNode()
-    adapter, sent = crazyflie.Crazyflie(node), node.sent
+    adapter, sent = crazyflie.Crazyflie(node, 0.3, 1.5), node.sent
     climb = SetPoint((0.5, 0.2, 1.0), 0.3)
     for pose in (Pose(), Pose(EAST, 0.0), Pose(EAST, 0.1)):
         assert "take off" in adapter.send(climb, pose, 0.05, STAMP)
