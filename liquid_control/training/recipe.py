@@ -324,6 +324,8 @@ def check(recipe: Recipe, where: str) -> Recipe:
         raise InputError(
             f"{where} asks for outputs {', '.join(unknown)}; known are {', '.join(OUTPUTS)}."
         )
+    named = Path(recipe.model).name == recipe.model not in ("", "..")
+    need(named, "model: a name, not a path", repr(recipe.model))
     need(len(recipe.data) > 0, "data: a bag or a folder of bags", "none")
     for name in ("length", "shift", "epochs", "batch", "checkpoint"):
         need(getattr(recipe, name) >= 1, f"{name} of 1 or more", getattr(recipe, name))

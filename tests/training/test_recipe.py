@@ -22,6 +22,8 @@ START = "data: [x]\nmodel: m\n"
         ("model: m\n", "lacks a value"),
         (START + "outputs: [wings]\n", "outputs wings; known are curvature"),
         (START + "burn_in: 20\n", "burn_in < length"),
+        ("data: [d]\nmodel: ../m\n", "model: a name, not a path, got '../m'"),
+        ("data: [d]\nmodel: ''\n", "model: a name, not a path, got ''"),
         (START + "validation: 0.6\ntest: 0.5\n", r"validation \+ test < 1"),
         (START + "epochs: many\n", "epochs must be a whole number, got 'many'"),
         (START + "epochs: true\n", "epochs must be a whole number, got True"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields
@@ -109,6 +110,11 @@ class RLRecipe:
                     f"{item.name} must be {_words(kinds[item.name])}, got "
                     f"{getattr(self, item.name)!r}; mend the recipe."
                 )
+            value = getattr(self, item.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{item.name} must be a finite number, got {value}.")
+        if Path(self.model).name != self.model or self.model == "..":
+            raise InputError(f"model must be a name, not a path, got {self.model!r}.")
         limits = {
             "at least 1": (1, "steps envs rollout length epochs evaluate_every checkpoint_every"),
             "at least 2": (2, "batch"),
@@ -133,6 +139,10 @@ class RLRecipe:
             raise InputError(
                 f"gamma and gae_lambda are at most 1, got {self.gamma} and {self.gae_lambda}."
             )
+        if self.seed >= 2**32:
+            raise InputError(f"seed must be below 2^32, got {self.seed}.")
+        if min(self.critic_layers, default=1) < 1:
+            raise InputError(f"critic_layers are numbers from 1 on, got {self.critic_layers}.")
         if not self.strides or min(self.strides) < 1:
             raise InputError(f"strides are one or more numbers from 1 on, got {self.strides}.")
         if self.rollout * self.envs < 2:
@@ -169,7 +179,7 @@ def read_rl_recipe(path: str | Path, changes: dict[str, Any] | None = None) -> R
             near = difflib.get_close_matches(str(key), known, 1) or ["one of " + ", ".join(known)]
             raise InputError(f"{path} has an unknown key {key!r}; did you mean {near[0]}?")
     values = content | (changes or {})
-    if missing := [name for name in ("model", "env") if name not in values]:
+    if missing := [name for name in ("model", "env") if not values.get(name)]:
         raise InputError(f"{path} lacks {' and '.join(missing)}; add it.")
     try:
         return RLRecipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
