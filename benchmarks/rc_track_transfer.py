@@ -4,9 +4,8 @@ python benchmarks/rc_track_transfer.py                      correlation with the
 python benchmarks/rc_track_transfer.py --tub TUB --sheet F  also frames of both, side by side
 
 The expert drives Driving-v1's track in the hall; a policy is shown every frame, and its steering is
-compared with the expert's. `rc_track_ncp` has begun in the hall (config/rc_hall.yaml), so give
-`--model` one trained on the recording alone to see what carries over. A person at 20 frames
-a second steers ahead of what the camera saw, so the correlation is given for a few lags.
+compared with the expert's. A person at 20 frames a second steers ahead of what the camera saw, so
+the correlation is given for a few lags.
 """
 
 from __future__ import annotations
