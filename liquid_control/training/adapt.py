@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +79,8 @@ class Settings:
                 "An adaptation needs steps, length and batch of 1 or more and seconds above 0, got "
                 f"{self.steps}, {self.length}, {self.batch} and {self.seconds}."
             )
-        if min(self.rate, self.anchor, self.forget, self.alpha, self.seed) < 0:
+        shares = self.rate, self.anchor, self.forget, self.alpha, self.seed
+        if not all(0 <= value < math.inf for value in shares):
             raise InputError(
                 "An adaptation needs rate, anchor, forget, alpha and seed of 0 or more, got "
                 f"{self.rate}, {self.anchor}, {self.forget}, {self.alpha} and {self.seed}."

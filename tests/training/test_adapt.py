@@ -118,4 +118,6 @@ def test_bad_input_is_refused_with_a_sentence(model, posts, tmp_path):
         Settings(steps=0)
     with pytest.raises(InputError, match="alpha and seed of 0 or more"):
         Settings(seed=-1)
+    with pytest.raises(InputError, match="alpha and seed of 0 or more, got nan"):
+        Settings(rate=float("nan"))
     assert not (tmp_path / "x").exists()
