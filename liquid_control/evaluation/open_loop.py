@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from liquid_control.camera import CameraSetup
 from liquid_control.data.drive import Drive
 from liquid_control.data.sequences import elapsed_times
+from liquid_control.deploy.c_driver import CDriver
+from liquid_control.deploy.runtime import ExportDriver
 from liquid_control.policy import Policy
 
-__all__ = ["OpenLoop", "answers", "open_loop"]
+__all__ = ["Exported", "OpenLoop", "answers", "answers_of_export", "open_loop"]
+
+Exported = ExportDriver | CDriver
 
 BATCH = 64  # frames a call of the head
 
@@ -66,4 +71,20 @@ def answers(policy: Policy, drive: Drive) -> np.ndarray:
         features = torch.cat([policy.features(torch.from_numpy(np.array(r))) for r in rows])
         asked, _ = policy.forward_features(features[None], None, elapsed[None, start:stop])
         commands[start:stop] = policy.spec.clip(asked[0].float().numpy())
+    return commands
+
+
+def answers_of_export(driver: Exported, drive: Drive) -> np.ndarray:
+    """As `answers`, by the exported program itself, frame by frame."""
+    # A recording's frames are prepared already.
+    camera, driver.camera = driver.camera, CameraSetup(driver.camera.height, driver.camera.width)
+    commands = np.zeros((len(drive), len(driver.spec)), np.float32)
+    elapsed = elapsed_times(drive)
+    try:
+        for start, stop in drive.runs():
+            driver.reset()
+            for row in range(start, stop):
+                commands[row] = driver.step(drive.frames[row], float(elapsed[row])).command
+    finally:
+        driver.camera = camera
     return commands

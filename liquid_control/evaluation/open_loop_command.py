@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from liquid_control import __version__, models
 from liquid_control.command import CURVATURE
+from liquid_control.deploy.runtime import load_driver
 from liquid_control.errors import InputError
+from liquid_control.evaluation.open_loop import Exported
 from liquid_control.evaluation.open_loop_autonomy import AWAY_M, TAKEOVER_S, autonomy
 from liquid_control.evaluation.open_loop_figures import (
     Blocks,
@@ -73,6 +75,13 @@ def measure(
             "leave doubles out or rename a folder."
         )
     policies = {name: Policy.load(folder) for name, folder in short.items()}
+    drivers = {name: load_driver(folder) for name, folder in short.items()}
+    exports = {name: each for name, each in drivers.items() if isinstance(each, Exported)}
+    if camera_height is not None and exports:
+        raise InputError(
+            f"--camera-height shows a model the road from elsewhere, which an export "
+            f"({', '.join(exports)}) is not made for; leave it out or name the model itself."
+        )
     if camera_height is not None and not any(
         CURVATURE.name in p.spec.names for p in policies.values()
     ):
@@ -86,7 +95,7 @@ def measure(
     recordings = []
     with tqdm(desc="open loop", unit=" frames", disable=None) as bar:
         for bag in bags:
-            recordings.append(follow(bag, policies, camera_height, bar.update))
+            recordings.append(follow(bag, policies, camera_height, bar.update, exports))
     if max(map(len, recordings)) < 2:
         raise InputError(
             f"There is but one frame in {', '.join(str(each.path) for each in recordings)}, which "
@@ -96,6 +105,10 @@ def measure(
     for name, folder in short.items():
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         results["models"][name]["weights_sha256"] = config["weights_sha256"]
+        if name in exports:
+            results["models"][name] |= {
+                key: exports[name].facts[key] for key in ("runtime", "precision")
+            }
     results["written"] = (
         f"Written by liquid_control {__version__}, "
         f"{datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z')}."

@@ -191,5 +191,6 @@ def _method(results: dict) -> dict[str, str]:
         found[name] = (
             f"{model['circuit']}, {model['parameters']:,} parameters, weights "
             f"{model['weights_sha256'][:12]}"
+            + (f", {model['runtime']} in {model['precision']}" if "runtime" in model else "")
         )
     return found

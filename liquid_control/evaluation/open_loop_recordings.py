@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from liquid_control.data.drive import Drive, find_bags, load_drive, stamp_or_log
 from liquid_control.data.importers.donkeycar import import_donkeycar
 from liquid_control.data.sequences import elapsed_times
 from liquid_control.errors import InputError
-from liquid_control.evaluation.open_loop import answers
+from liquid_control.evaluation.open_loop import Exported, answers, answers_of_export
 from liquid_control.evaluation.open_loop_autonomy import deviations, driven_with_views
 from liquid_control.policy import Policy
 
@@ -97,6 +98,7 @@ def follow(
     policies: Mapping[str, Policy],
     camera_height: float | None,
     on_frames: Callable[[int], object],
+    exports: Mapping[str, Exported] = MappingProxyType({}),
 ) -> Recording:
     """Let every model answer a bag's frames.
 
@@ -106,6 +108,7 @@ def follow(
         camera_height: of the recording's camera above the road [m]; given, models are shown the
             road as from where they would be when autonomy is measured.
         on_frames: called with a number of frames as they are done.
+        exports: by name, what answers in the place of the policy that it was made from.
 
     Raises:
         InputError: the bag lacks a model's output, or what `camera_height` needs.
@@ -117,8 +120,10 @@ def follow(
             recording = _recording(bag, drive, policy.camera)
         for column, output in enumerate(policy.spec.names):
             recording.recorded.setdefault(output, drive.labels[:, column].astype(np.float64))
-        commands = answers(policy, drive).astype(np.float64)
-        recording.asked[name] = dict(zip(policy.spec.names, commands.T, strict=True))
+        made = exports.get(name)
+        commands = answers(policy, drive) if made is None else answers_of_export(made, drive)
+        columns = commands.T.astype(np.float64)
+        recording.asked[name] = dict(zip(policy.spec.names, columns, strict=True))
         on_frames(len(drive))
         if CURVATURE.name in policy.spec.names and recording.speed is not None:
             _beside(recording, name, policy, drive, camera_height, on_frames)

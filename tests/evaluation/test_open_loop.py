@@ -16,6 +16,9 @@ from liquid_control.command import CURVATURE, STEERING, CommandSpec
 from liquid_control.data import messages
 from liquid_control.data.bag import BagWriter
 from liquid_control.data.drive import load_drive
+from liquid_control.data.sequences import elapsed_times
+from liquid_control.deploy.onnx_export import export_onnx
+from liquid_control.deploy.runtime import load_driver
 from liquid_control.errors import InputError
 from liquid_control.evaluation.evaluate import evaluate
 from liquid_control.evaluation.open_loop import answers
@@ -116,6 +119,36 @@ def test_frames_csv_holds_every_frame_with_what_was_asked(measured):
     assert [float(row["curvature_recorded"]) for row in rows] == pytest.approx(recorded, abs=1e-6)
     assert {row["run"] for row in rows} == {"0", "1"}
     assert {"curvature_first", "curvature_second", "left_first"} <= rows[0].keys()
+
+
+def test_an_export_answers_itself_and_not_the_torch_model_that_it_was_made_from(tmp_path):
+    write_bag(tmp_path / "bag")
+    torch.manual_seed(0)
+    cut = CameraSetup(top=0.25, horizon=0.3)
+    Policy(CommandSpec((CURVATURE,)), cut).save(tmp_path / "own")
+    half = tmp_path / "half"
+    export_onnx(tmp_path / "own", half, "float16")
+    names = [str(tmp_path / "own"), str(half)]
+    measure(names, [tmp_path / "bag"], tmp_path / "out", report=False)
+    with (tmp_path / "out" / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    asked = {
+        name: np.array([float(row[f"curvature_{name}"]) for row in rows])
+        for name in ("own", "half")
+    }
+    driver, drive = load_driver(half), load_drive(tmp_path / "bag", CameraSetup(), ("curvature",))
+    elapsed, alone = elapsed_times(drive), []
+    for row in range(len(drive)):
+        if row in (0, 60):
+            driver.reset()
+        alone.append(driver.step(drive.frames[row], elapsed[row]).command[0])
+    assert asked["half"] == pytest.approx(np.array(alone), abs=1e-7)
+    assert 1e-7 < np.abs(asked["half"] - asked["own"]).max() < 1e-3
+    facts = json.loads((tmp_path / "out" / "results.json").read_text())["models"]
+    assert facts["half"]["precision"] == "float16"
+    assert "precision" not in facts["own"]
+    with pytest.raises(InputError, match=r"an export \(half\) is not made for"):
+        measure(names, [tmp_path / "bag"], tmp_path / "other", 1.3)
 
 
 def test_every_row_of_frames_csv_has_its_columns_where_only_some_bags_tell_the_speed(tmp_path):
