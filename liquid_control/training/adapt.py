@@ -138,7 +138,7 @@ def adapt(
     extra = {"adapted_from": folder.name, "weights_sha256": digest, "bags": [str(b) for b in bags]}
     adapted.save(output, {**policy.extra, "adaptation": extra})
     replace_file(output / "adapt.json", json.dumps({**extra, **results}, indent=1) + "\n")
-    _show(results, output)
+    _show(results, output, settings)
     return 0
 
 
@@ -340,7 +340,7 @@ def _errors(policy: Policy, stretches: Sequence[Stretch], physical: bool) -> lis
     return (mean * policy.scale**2 if physical else mean).tolist()
 
 
-def _show(results: dict, output: Path) -> None:
+def _show(results: dict, output: Path, settings: Settings) -> None:
     table = Table(title="mean squared error on the last fifth")
     for column in ("bags", "output", "before", "after"):
         table.add_column(column)
@@ -354,6 +354,21 @@ def _show(results: dict, output: Path) -> None:
         console.print("no old bags were given (--old), so nothing says what was forgotten")
     console.print(
         f"{output}: {results['parameters']} numbers trained in {results['seconds']} s, features "
-        f"computed in {results['seconds_features']} s; step {results['kept_step']} of "
-        f"{results['steps']} was kept"
+        f"computed in {results['seconds_features']} s; {_kept(results, settings)}"
     )
+
+
+def _kept(results: dict, settings: Settings) -> str:
+    """Which weights were written, in words."""
+    steps, kept = results["steps"], results["kept_step"]
+    ended = (
+        f" of {settings.steps}, as {settings.seconds:g} s were over (--seconds),"
+        if steps < settings.steps
+        else ""
+    )
+    if kept == 0:
+        return (
+            f"none of {steps} steps{ended} was better on what picks the weights: they are what "
+            "they were"
+        )
+    return f"step {kept} of {steps}{ended} was kept"

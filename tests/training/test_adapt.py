@@ -107,6 +107,18 @@ def test_the_command_writes_a_new_model_and_keeps_the_old_one(model, posts, tmp_
     assert "mean squared error" in capsys.readouterr().out
 
 
+def test_an_adaptation_without_time_says_that_the_weights_are_what_they_were(
+    model, posts, tmp_path, capsys
+):
+    output = tmp_path / "adapted"
+    options = ["--seconds", "1e-9", "--steps", "5", "--length", "8", "--output", str(output)]
+    assert main(["adapt", str(model), str(posts), *options]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "none of 0 steps of 5, as 1e-09 s were over (--seconds), was better" in said
+    before, after = (Policy.load(each).state_dict() for each in (model, output))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_bad_input_is_refused_with_a_sentence(model, posts, tmp_path):
     with pytest.raises(InputError, match="is the model to be adapted, which is kept"):
         adapt(str(model), (posts,), output=model)
