@@ -359,3 +359,4 @@ def _write(best: Policy, results: dict, recipe: Recipe, output: Path, work: Path
     replace_file(output / "training.json", text)
     curves.draw(work / "csv", output / "learning_curve.png", f"{output.name}: learning curves")
     print(text, end="")
+    print(f"{output} holds the model, {work} its checkpoint and logs")

@@ -258,7 +258,9 @@ def test_ctrl_c_is_said_and_goes_on(small, tmp_path, monkeypatch, capsys):
     assert "run the same command again to go on" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is before
     assert train(Path("recipe.yaml"), small(checkpoint=2), Machine(), Path("model")) == 0
-    assert "going on from checkpoints/model/last.ckpt" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "going on from checkpoints/model/last.ckpt" in said
+    assert said.endswith("model holds the model, checkpoints/model its checkpoint and logs\n")
 
 
 def test_a_model_that_does_not_fit_is_no_start(small, tmp_path):

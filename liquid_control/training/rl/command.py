@@ -241,6 +241,7 @@ def _summarise(
     }
     replace_file(output / "rl.json", json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
+    print(f"{output} holds the model")
 
 
 def _known(score: Score) -> dict[str, float]:
