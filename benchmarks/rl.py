@@ -172,6 +172,7 @@ def circuit_time(model: CircuitPPO, turns: int) -> tuple[float, float]:
             outputs, _ = actor_critic.run_sequences(
                 circuit, inputs.detach(), state, elapsed, starts
             )
+            circuit.zero_grad()  # as PPO does; else gradients are added, not handed over
             outputs.sum().backward()
 
     return tuple(medians([model.train, alone], turns))
