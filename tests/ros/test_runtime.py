@@ -77,6 +77,10 @@ def test_a_clock_that_is_neither_true_nor_false_is_one_sentence(own_signals, cap
     assert "BOOL" in said
 
 
+# The level is the process's, and other tests silence it.
+SAY = ["--ros-args", "--log-level", "INFO"]
+
+
 @pytest.mark.parametrize("name", ["drive", "fly", "robot"])
 def test_our_parameter_files_are_known_to_offboard(own_signals, capfd, name):
     def create(stop):
@@ -84,7 +88,7 @@ def test_our_parameter_files_are_known_to_offboard(own_signals, capfd, name):
         return OffboardNode(stop)
 
     file = models.share() / "config" / f"{name}.yaml"
-    assert runtime.run(create, ["--ros-args", "--params-file", str(file)]) == 0
+    assert runtime.run(create, [*SAY, "--params-file", str(file)]) == 0
     assert "has no parameter" not in capfd.readouterr().err
 
 
@@ -96,10 +100,10 @@ def test_a_slip_in_the_name_of_a_parameter_is_said(own_signals, capfd):
         stop(0)
         return node
 
-    assert runtime.run(create, ["--ros-args", "-p", "max_sped:=3.0", "-p", "options:=[]"]) == 0
+    assert runtime.run(create, [*SAY, "-p", "max_sped:=3.0", "-p", "options:=[]"]) == 0
     said = capfd.readouterr().err
     assert "/slow has no parameter max_sped, and goes on without; was max_speed meant?" in said
-    assert runtime.run(create, ["--ros-args", "-p", "max_speed:=3.0"]) == 0
+    assert runtime.run(create, [*SAY, "-p", "max_speed:=3.0"]) == 0
     assert "has no parameter" not in capfd.readouterr().err
 
 
